@@ -1,0 +1,5 @@
+"""Connections to scores to voices: agents, scoring, and the runtime that carries processors over Kafka."""
+
+DISTRIBUTION = "iskra-voices"
+
+__all__ = ["DISTRIBUTION"]
