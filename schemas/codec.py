@@ -1,0 +1,90 @@
+"""Bytes to record and back: the only place where the pipeline's records meet JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from .rejects import Rejected, RejectReason
+from .wire import PartialWire, ProgressWire, ScoreWire, VoiceWire
+
+__all__ = ["decode_partial", "decode_score", "decode_voice", "encode"]
+
+
+class _Record(Protocol):
+    @property
+    def schema_version(self) -> str: ...
+
+
+_Wire = TypeVar("_Wire", bound=_Record)
+
+
+class _Version(msgspec.Struct):
+    """What is read of a record that does not fit: is it from a later major version?"""
+
+    schema_version: str = "1.0"
+
+
+_encoder: Final = msgspec.json.Encoder(order="deterministic")
+_scores: Final = msgspec.json.Decoder(ScoreWire)
+_voices: Final = msgspec.json.Decoder(VoiceWire)
+_partials: Final[msgspec.json.Decoder[PartialWire | ProgressWire]] = msgspec.json.Decoder(PartialWire | ProgressWire)
+_versions: Final = msgspec.json.Decoder(_Version)
+
+_MAJOR = "1."
+_PLACE = re.compile(r" - at `\$\.?(?P<path>[^`\[]*)")
+_LACKS = re.compile(r"missing required field `(?P<field>[^`]*)`")
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """The record as JSON: the same value gives the same bytes, in every process."""
+    return _encoder.encode(record)
+
+
+def decode_score(value: bytes) -> ScoreWire | Rejected:
+    """A value of ``scores.v1``."""
+    return _decode(value, _scores)
+
+
+def decode_voice(value: bytes) -> VoiceWire | Rejected:
+    """A value of ``voices.v1``."""
+    return _decode(value, _voices)
+
+
+def decode_partial(value: bytes) -> PartialWire | ProgressWire | Rejected:
+    """A value of ``partials.v1``."""
+    return _decode(value, _partials)
+
+
+def _decode(value: bytes, decoder: msgspec.json.Decoder[_Wire]) -> _Wire | Rejected:
+    """A record the pipeline wrote itself.
+
+    Errors: a value of the reasons ``not_json``, ``unknown_version``, ``missing_field``, ``wrong_type`` (which here also
+    stands for what is out of range). msgspec raises RecursionError and UnicodeDecodeError as well.
+    """
+    try:
+        record = decoder.decode(value)
+    except msgspec.ValidationError as error:
+        return _misfit(value, str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Rejected(RejectReason.NOT_JSON)
+    if not record.schema_version.startswith(_MAJOR):
+        return Rejected(RejectReason.UNKNOWN_VERSION, "schema_version")
+    return record
+
+
+def _misfit(value: bytes, message: str) -> Rejected:
+    """Why JSON is not the record: first the version, for later ones may look different."""
+    try:
+        version = _versions.decode(value).schema_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        version = _MAJOR
+    if not version.startswith(_MAJOR):
+        return Rejected(RejectReason.UNKNOWN_VERSION, "schema_version")
+    place = _PLACE.search(message)
+    path = place["path"] if place else ""
+    if lacks := _LACKS.search(message):
+        return Rejected(RejectReason.MISSING_FIELD, f"{path}.{lacks['field']}" if path else lacks["field"])
+    return Rejected(RejectReason.WRONG_TYPE, path or None)
