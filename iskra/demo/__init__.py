@@ -1,0 +1,1 @@
+"""The demo: a real Kafka, the workers, real links, bad weather, and a verdict."""
