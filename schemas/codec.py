@@ -7,10 +7,15 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from .admission import admit
+from .events import ConnectionEvent
+from .hot import HotEvent
+from .registry import DeltaRegistry
 from .rejects import Rejected, RejectReason
+from .types import Origin
 from .wire import PartialWire, ProgressWire, ScoreWire, VoiceWire
 
-__all__ = ["decode_partial", "decode_score", "decode_voice", "encode"]
+__all__ = ["decode_event", "decode_partial", "decode_score", "decode_voice", "encode", "encode_event"]
 
 
 class _Record(Protocol):
@@ -41,6 +46,19 @@ _LACKS = re.compile(r"missing required field `(?P<field>[^`]*)`")
 def encode(record: msgspec.Struct) -> bytes:
     """The record as JSON: the same value gives the same bytes, in every process."""
     return _encoder.encode(record)
+
+
+def encode_event(event: ConnectionEvent) -> bytes:
+    """The event as a publisher sends it: by alias, without what it does not say."""
+    return event.model_dump_json().encode()
+
+
+def decode_event(value: bytes, origin: Origin, registry: DeltaRegistry) -> HotEvent | Rejected:
+    """A value of ``events.v1``, which anybody may have written. ``None`` values are the caller's (``TOMBSTONE``).
+
+    Errors: the reason and path of reliability.md 7.1, E2 to E16, in that order; never an exception.
+    """
+    return admit(value, origin, registry)
 
 
 def decode_score(value: bytes) -> ScoreWire | Rejected:
