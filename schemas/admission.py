@@ -1,7 +1,7 @@
 """Whether bytes are an event, and which: the whole of reliability.md 7.1 that needs no memory (E2 to E16).
 
-What an event leaves out is filled here, so that scoring never asks for a default. A record without a value (E1), repeats
-(E17) and lateness (E18) are the scorer's.
+What an event leaves out is filled here, so that scoring never asks for a default. A record without a value (E1),
+repeats (E17) and lateness (E18) are the scorer's.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _event(fields: JsonObject, connection_id: str, ts: Instant, origin: Origin, 
 
 
 def _unknown(fields: JsonObject, metadata: JsonObject) -> tuple[str, ...]:
-    """Names of fields nobody knows, at most 64 of an event, for counting. ``data`` is open: nothing in it is unknown."""
+    """Names of fields nobody knows, at most 64 of an event, to be counted. In ``data`` no name is unknown."""
     if fields.keys() <= EVENT_FIELDS.keys() and metadata.keys() <= _METADATA.keys():
         return ()
     names = [short_name(name) for name in fields if name not in EVENT_FIELDS]

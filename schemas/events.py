@@ -1,7 +1,7 @@
 """The ∆DΩΛ event as publishers make it: the contract of ``events.v1``.
 
-``delta`` alone is required: what a registry knows of it fills the rest, the record's key and timestamp give the link and
-the time. On the wire an absent field is left out; ``null`` is refused there. The whole of the rules for bytes from
+``delta`` alone is required: what a registry knows of it fills the rest, the record's key and timestamp give the link
+and the time. On the wire an absent field is left out; ``null`` is refused there. The whole of the rules for bytes from
 anywhere is in ``admission``; what this model makes, that accepts.
 """
 

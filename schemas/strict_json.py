@@ -95,7 +95,7 @@ def read_object(value: bytes) -> tuple[str, JsonObject] | Rejected:
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Whether an escape such as ``\\ud800`` without its other half left what no encoding can write."""
+    """Whether an escape for one half of a character, without the other, left what no encoding can write."""
     return not text.isascii() and _SURROGATE.search(text) is not None
 
 

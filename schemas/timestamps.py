@@ -31,8 +31,9 @@ def instant_of_integer(number: int) -> Instant | None:
 
 
 def instant_of_text(text: str) -> Instant | None:
-    """The instant, or None if this is no RFC 3339 time: no offset, an impossible date, a leap second, another separator.
+    """The instant, or None if this is no RFC 3339 time.
 
+    Errors: None without an offset, for an impossible date, the year 0, a leap second, another separator than T.
     Units: a fraction of at most 30 digits is cut to milliseconds, not rounded.
     """
     match = _RFC3339.fullmatch(text)
