@@ -94,6 +94,8 @@ class PartialRecord(_Frozen):
     """At most 5, the heaviest first."""
     mass: float = 0.0
     """Sum of −ln(1 − h) over all that hurts, for the shares."""
+    anomaly_mass: float = 0.0
+    """Sum of Ω over all anomalies of the chaos window, for the shares where nothing hurts."""
     deltas: dict[str, int] = Field(default_factory=dict)
     """Events by delta in the chaos window, for the entropy."""
     last_success: Instant | None = None
@@ -103,6 +105,8 @@ class PartialRecord(_Frozen):
     gone_pain: Gone = Gone()
     gone_chaos: Gone = Gone()
     gone_distrust: Gone = Gone()
+    live: int | None = None
+    """Early only: known, unclosed connections of the key space by now, for seams of which all links are children."""
 
 
 class ProgressRecord(_Frozen):

@@ -238,6 +238,7 @@ class PartialWire(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     anomalies: int = 0
     contributors: tuple[PartialContributorWire, ...] = ()
     mass: float = 0.0
+    anomaly_mass: float = 0.0
     deltas: dict[str, int] = field(default_factory=dict)
     last_success: Instant | None = None
     last_harm: Instant | None = None
@@ -246,6 +247,7 @@ class PartialWire(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     gone_pain: GoneWire = _NOBODY_GONE
     gone_chaos: GoneWire = _NOBODY_GONE
     gone_distrust: GoneWire = _NOBODY_GONE
+    live: int | None = None
 
 
 class ProgressWire(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind", tag="progress"):
