@@ -1,0 +1,1 @@
+"""Proof from the outside: the oracle that reckons everything once more."""
