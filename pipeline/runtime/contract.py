@@ -33,19 +33,39 @@ class Record(Protocol):
     """One Kafka record as read. aiokafka's ConsumerRecord fits as it is, so nothing is copied on the hot path."""
 
     @property
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """Its topic, as the cluster calls it."""
+        ...
+
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """Its partition."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Its place in the partition."""
+        ...
+
     @property
-    def timestamp(self) -> Instant: ...
+    def timestamp(self) -> Instant:
+        """The broker's or the sender's clock, by the topic's setting."""
+        ...
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """Its key."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """Its value; None is a tombstone."""
+        ...
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Its headers, in order."""
+        ...
 
 
 class LogRecord(NamedTuple):

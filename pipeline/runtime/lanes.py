@@ -1,0 +1,257 @@
+"""All lanes of a worker: opened and closed together, fed in turn, ticked by one clock, watched.
+
+It knows Kafka partitions but neither Faust nor the consumer; ``faust_seam.py`` drives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from aiokafka import TopicPartition
+
+from pipeline.crashpoint import crashpoint
+from schemas.types import Instant
+
+from .checkpoint import Destination
+from .contract import Record, Stage
+from .instruments import Instruments, Ready, Rebalanced
+from .lane import Ground, Lane, LaneState, Verdict, elapsed_ms
+from .opening import StartRefusedError, check_topics, partition_counts
+from .options import KafkaOptions, RuntimeOptions
+from .partition import InputPartition
+
+__all__ = ["Lanes"]
+
+_CLOSE_WITHIN = 15.0
+_REACH_WITHIN = 30.0
+_REACH_EVERY = 1.0
+
+
+class Lanes:
+    """The input partitions a worker owns now."""
+
+    def __init__(
+        self,
+        role: str,
+        stages: Sequence[Stage],
+        kafka: KafkaOptions,
+        runtime: RuntimeOptions,
+        *,
+        member: str,
+        instruments: Instruments,
+    ) -> None:
+        """Nothing assigned yet.
+
+        Errors: ValueError if two stages read the same topic.
+        """
+        self.role = role
+        self.member = member
+        self.stages = {kafka.topic(stage.source): stage for stage in stages}
+        if len(self.stages) != len(stages):
+            message = "two stages of a role read the same topic"
+            raise ValueError(message)
+        self.group = f"{kafka.topic_prefix}-{role}"
+        self.instruments = instruments
+        self.runtime = runtime
+        self.ended: tuple[Verdict, str] | None = None
+        self.on_end: Callable[[Verdict, str], None] = lambda _verdict, _reason: None
+        self.assigned_at: float | None = None
+        self.ready = False
+        self._kafka = kafka
+        self._counts: Mapping[str, int] = {}
+        self._lanes: dict[TopicPartition, Lane] = {}
+        self._changed = asyncio.Event()
+        self._opening: asyncio.Task[None] | None = None
+        self._began = time.monotonic()
+        self._ground = Ground(runtime, instruments, member, self.end, self._changed.set)
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The lanes there are now."""
+        return tuple(self._lanes.values())
+
+    def end(self, verdict: Verdict, reason: str) -> None:
+        """End the process; the first reason counts."""
+        if self.ended is None:
+            self.ended = (verdict, reason)
+            self.on_end(verdict, reason)
+
+    async def check(self) -> None:
+        """Whether the topics are as they must be; waits a while for the broker.
+
+        Errors: StartRefusedError, or what aiokafka raises when there is no broker.
+        """
+        deadline = time.monotonic() + _REACH_WITHIN
+        while True:
+            try:
+                counts = await partition_counts(self._kafka)
+                break
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_REACH_EVERY)
+        self._counts = check_topics(tuple(self.stages.values()), counts, self._kafka)
+
+    async def open(self, assigned: Iterable[TopicPartition]) -> None:
+        """Open these partitions; returns when all are restored, or when ``close`` was called meanwhile."""
+        await self._close(last_checkpoint=True)
+        self._opening = asyncio.ensure_future(self._open(list(assigned)))
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([self._opening])
+
+    async def _open(self, assigned: Sequence[TopicPartition]) -> None:
+        for tp in assigned:
+            stage = self.stages.get(tp.topic)
+            if stage is not None:
+                to = Destination(self._kafka, self.group, stage, tp.partition, self._counts)
+                self._lanes[TopicPartition(*tp)] = Lane(to, self._ground)
+        lanes = list(self._lanes.values())
+        results = await asyncio.gather(*(lane.open() for lane in lanes), return_exceptions=True)
+        for lane, result in zip(lanes, results, strict=True):
+            if isinstance(result, StartRefusedError):
+                self.end(Verdict.REFUSED, str(result))
+            elif isinstance(result, Exception):
+                lane.open_failed(result)
+        if self.ended is None:
+            self._tell_assigned(lanes)
+
+    async def close(self, *, last_checkpoint: bool) -> None:
+        """Give all partitions back, with a last checkpoint of each if wanted."""
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        await self._close(last_checkpoint=last_checkpoint and self.ended is None)
+
+    async def _close(self, *, last_checkpoint: bool) -> None:
+        lanes, self._lanes = self._lanes, {}
+        self.assigned_at = None
+        await asyncio.gather(
+            *(lane.close(last_checkpoint=last_checkpoint, within=_CLOSE_WITHIN) for lane in lanes.values())
+        )
+
+    def readable(self) -> dict[TopicPartition, InputPartition]:
+        """The partitions to fetch for, each with what will fold its records."""
+        return {tp: lane.partition for tp, lane in self._lanes.items() if lane.readable and lane.partition is not None}
+
+    def seeks(self) -> dict[TopicPartition, int]:
+        """Where the consumer must be put before anything is fetched for these."""
+        return {
+            tp: lane.partition.account.position
+            for tp, lane in self._lanes.items()
+            if lane.state is LaneState.SEEKING and lane.partition is not None
+        }
+
+    def sought(self, positions: Mapping[TopicPartition, int]) -> None:
+        """The consumer stands there now."""
+        for tp, position in positions.items():
+            lane = self._lanes.get(tp)
+            if lane is not None and lane.partition is not None and lane.partition.account.position == position:
+                lane.sought()
+
+    async def feed(
+        self,
+        fetched: Mapping[TopicPartition, Sequence[Record]],
+        polled: Mapping[TopicPartition, InputPartition],
+        *,
+        going: Callable[[], bool],
+    ) -> None:
+        """Fold what was fetched, a slice of each partition in turn, with a turn of the loop after each.
+
+        Shape: ``polled`` is what ``readable`` said before the fetch: records for anything else are stale.
+        """
+        crashpoint("batch.received")
+        left: dict[TopicPartition, Sequence[Record]] = {}
+        for tp, records in fetched.items():
+            partition = polled.get(tp)
+            if partition is not None:
+                unread = partition.account.unread(records)
+                if unread:
+                    left[tp] = unread
+        while left:
+            for tp in list(left):
+                lane = self._lanes.get(tp)
+                if (
+                    not going()
+                    or lane is None
+                    or lane.partition is not polled[tp]
+                    or lane.state is not LaneState.RUNNING
+                ):
+                    if lane is not None:
+                        lane.seek_again()
+                    del left[tp]
+                    continue
+                records = left[tp]
+                taken = lane.fold(records)
+                if taken >= len(records):
+                    del left[tp]
+                else:
+                    left[tp] = records[taken:]
+                await asyncio.sleep(0)
+
+    def unfolded(self, tps: Iterable[TopicPartition]) -> None:
+        """Records of these were fetched but thrown away."""
+        for tp in tps:
+            lane = self._lanes.get(tp)
+            if lane is not None:
+                lane.seek_again()
+
+    def observe(
+        self,
+        tp: TopicPartition,
+        partition: InputPartition,
+        *,
+        position: int,
+        highwater: int | None,
+        fetched_at: Instant | None,
+    ) -> None:
+        """What the consumer knows of this partition after everything it gave is folded."""
+        lane = self._lanes.get(tp)
+        if lane is not None and lane.partition is partition:
+            lane.observe(position, highwater, fetched_at)
+
+    def out_of_range(self, tps: Iterable[TopicPartition]) -> None:
+        """The log does not hold the position any more: open again, which counts what is lost."""
+        for tp in tps:
+            lane = self._lanes.get(TopicPartition(*tp))
+            if lane is not None and lane.state is LaneState.RUNNING:
+                lane.begin_reopen()
+
+    async def wait_changed(self, at_most: float) -> None:
+        """Wait until a lane may be read that could not before, at most so many seconds."""
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), at_most)
+
+    async def run_clock(self) -> None:
+        """Tick all lanes for ever."""
+        period = self.runtime.tick_ms / 1000
+        while True:
+            await asyncio.sleep(period)
+            for lane in self.lanes:
+                lane.tick()
+
+    def stalled(self) -> str | None:
+        """Why nothing moves though it should, or None."""
+        limit = self.runtime.stall_after_ms
+        now = elapsed_ms()
+        for lane in self._lanes.values():
+            still = now - lane.progressed_at
+            if still > limit and (lane.lag > 0 or lane.state in (LaneState.OPENING, LaneState.SEEKING)):
+                place = f"{lane.to.stage.name} partition {lane.to.partition}"
+                return f"{place} is {lane.state}, lag {lane.lag}, nothing moved for {still} ms"
+        return None
+
+    def _tell_assigned(self, lanes: Sequence[Lane]) -> None:
+        partitions: dict[str, tuple[int, ...]] = {stage.name: () for stage in self.stages.values()}
+        for lane in lanes:
+            partitions[lane.to.stage.name] = tuple(sorted((*partitions[lane.to.stage.name], lane.to.partition)))
+        self.assigned_at = time.monotonic()
+        if self.ready:
+            self.instruments.tell(Rebalanced(partitions))
+        else:
+            self.ready = True
+            seconds = round(time.monotonic() - self._began, 3)
+            self.instruments.tell(Ready(self.role, self.member, partitions, seconds))

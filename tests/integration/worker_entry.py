@@ -1,0 +1,77 @@
+"""Runs the counting role as a process: ``python -m tests.integration.worker_entry``.
+
+Settings as JSON in COUNTING. ``CRASH_AT=name:n`` sends SIGKILL to this process when the point ``name`` is passed the
+n-th time, ``name:n:stop`` SIGSTOP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+from pipeline.crashpoint import install
+from pipeline.runtime.options import KafkaOptions, RuntimeOptions
+from pipeline.runtime.worker import run_worker
+
+from .counting import counting_stage
+
+_LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "iskra.logs.JsonLines", "role": "counting"}},
+    "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+    "root": {"handlers": ["out"], "level": "WARNING"},
+    "loggers": {"iskra": {"level": "DEBUG"}},
+}
+
+
+def install_crash(at: str) -> None:
+    """Arm one crash point."""
+    name, times, *how = at.split(":")
+    number = signal.SIGSTOP if how == ["stop"] else signal.SIGKILL
+    left = int(times)
+
+    def hook(passed: str) -> None:
+        nonlocal left
+        if passed != name:
+            return
+        left -= 1
+        if left:
+            return
+        if name == "commit.sent":
+            threading.Thread(target=_soon, args=(number,), daemon=True).start()
+        else:
+            os.kill(os.getpid(), number)
+
+    install(hook)
+
+
+def _soon(number: signal.Signals) -> None:
+    """The request leaves after the point is passed; give it the time a loop needs."""
+    time.sleep(0.002)
+    os.kill(os.getpid(), number)
+
+
+def main() -> int:
+    """Run until told to stop."""
+    settings = json.loads(os.environ["COUNTING"])
+    crash = os.environ.get("CRASH_AT")
+    if crash:
+        install_crash(crash)
+    return run_worker(
+        "counting",
+        [counting_stage()],
+        KafkaOptions(bootstrap=settings["bootstrap"], topic_prefix=settings["prefix"]),
+        RuntimeOptions(**settings.get("runtime", {})),
+        settings["member"],
+        port=settings.get("port", 0),
+        logging_config=_LOGGING,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
