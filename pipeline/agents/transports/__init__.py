@@ -1,0 +1,1 @@
+"""How bytes travel: a protocol, and one module per transport."""
