@@ -1,0 +1,80 @@
+"""What is remembered of one parent, a seam or the ecosystem of a key space: shares, published panes, voices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipeline.scoring.voices import MUTE, VoiceMemory
+from schemas.types import Instant, Level, Millis, split_subject
+from schemas.wire import MomentWire, PartialWire
+
+from .merging import Triple
+
+__all__ = ["Early", "Parent", "Told"]
+
+
+class Early(NamedTuple):
+    """A source's share of the open pane."""
+
+    end: Instant
+    """Of the pane in which it counts."""
+    share: PartialWire
+
+
+class Told(NamedTuple):
+    """A published score record: enough to see that another one differs."""
+
+    revision: int
+    digest: str
+    scores: Triple
+    """Rounded."""
+
+
+@dataclass(slots=True)
+class Parent:
+    """One seam or ecosystem. Mutable, owned by one processor."""
+
+    subject: str
+    level: Level
+    name: str
+    """Without the experiment."""
+    key_space: str
+    """The experiment; empty in production."""
+    shares: dict[Instant, dict[int, PartialWire]] = field(default_factory=dict)
+    """By pane end and source."""
+    early: dict[int, Early] = field(default_factory=dict)
+    """By source, the newest."""
+    told: dict[Instant, Told] = field(default_factory=dict)
+    memory: VoiceMemory = MUTE
+    last_record: Instant | None = None
+    """Newest pane with a record."""
+    early_end: Instant = 0
+    early_pain: float = 0.0
+    """What was last told to the level above, for which open pane."""
+
+    @classmethod
+    def of(cls, subject: str) -> Parent:
+        """A parent of which nothing is known yet."""
+        level, rest = split_subject(subject)
+        name, _, key_space = rest.partition("@")
+        return cls(subject, level, name, key_space)
+
+    def share(self, end: Instant, source: int) -> PartialWire | None:
+        """The share of a source at a pane's end."""
+        return self.shares.get(end, {}).get(source)
+
+    def is_early_at(self, end: Instant) -> bool:
+        """Whether a source spoke early for the pane that ends here."""
+        return any(early.end == end for early in self.early.values())
+
+    def recent(self, end: Instant, panes: int, pane: Millis) -> tuple[MomentWire, ...]:
+        """The scores of the last panes up to this one, oldest first."""
+        ends = sorted(e for e in self.told if end - panes * pane < e <= end)
+        return tuple(MomentWire(e, *self.told[e].scores) for e in ends)
+
+    def is_forgotten(self, final: Instant, after: Millis) -> bool:
+        """Whether nothing of it is needed any more."""
+        if self.shares or self.told or self.early:
+            return False
+        return self.memory is MUTE or self.last_record is None or final - self.last_record >= after
