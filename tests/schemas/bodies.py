@@ -18,7 +18,7 @@ BROKER_TS: Instant = 1_700_000_000_000
 
 ORIGIN = Origin(b"c-1", 3, 7, BROKER_TS)
 
-REQUIREMENT_EXAMPLE = """{
+REQUIREMENT_EXAMPLE = b"""{
   "delta": "connection_established",
   "dimension": 2,
   "omega": 0.9,
@@ -29,7 +29,7 @@ REQUIREMENT_EXAMPLE = """{
     "voice_trust": 0.8,
     "seam_id": "network_infrastructure"
   }
-}""".encode()
+}"""
 
 GOOD: dict[str, Any] = {
     "delta": "connection_lost",
