@@ -1,7 +1,7 @@
 """The agent's settings from the environment: its only reader in this package.
 
-``ISKRA_AGENT__<GROUP>__<NAME>_S`` (seconds) or ``_MS`` for times, the plain name for the rest:
-``ISKRA_AGENT__HEARTBEAT__INTERVAL_S=5``, ``ISKRA_AGENT__TELEMETRY__RING_EVENTS=2000``. Kafka is named as for all of
+``ISKRA_AGENT__<GROUP>__<NAME>``, the names of ``core.options``: ``ISKRA_AGENT__HEARTBEAT__INTERVAL_MS=5000``,
+``ISKRA_AGENT__TELEMETRY__RING_EVENTS=2000``. Kafka is named as for all of
 the product: ``ISKRA_KAFKA__BOOTSTRAP``, ``ISKRA_KAFKA__TOPIC_PREFIX``.
 """
 
@@ -82,30 +82,28 @@ def _with(options: AgentOptions, name: str, text: str) -> AgentOptions:
         message = f"{name}: no such group; known are {', '.join(field.name for field in fields(options))}"
         raise SettingError(message)
     known = {field.name: getattr(group, field.name) for field in fields(group)}
-    for candidate, factor in ((field_name, 1), (f"{field_name.removesuffix('_s')}_ms", 1000)):
-        if candidate in known:
-            value = _value(name, text, known[candidate], factor)
-            changed: Any = {group_name: replace(group, **{candidate: value})}
-            return replace(options, **changed)
+    if field_name in known:
+        changed: Any = {group_name: replace(group, **{field_name: _value(name, text, known[field_name])})}
+        return replace(options, **changed)
     message = f"{name}: no such setting; {group_name} has {', '.join(sorted(known))}"
     raise SettingError(message)
 
 
-def _value(name: str, text: str, default: object, factor: int) -> Any:
+def _value(name: str, text: str, default: object) -> Any:
     """The text as a value of the default's kind. Series are comma-separated."""
     if default is None or isinstance(default, str):
         return text
     try:
         if isinstance(default, tuple):
-            return tuple(_number(part, factor, whole=True) for part in text.split(","))
-        return _number(text, factor, whole=isinstance(default, int))
+            return tuple(round(_number(part)) for part in text.split(","))
+        return round(_number(text)) if isinstance(default, int) else _number(text)
     except ValueError:
         message = f"{name}: not a number that fits"
         raise SettingError(message) from None
 
 
-def _number(text: str, factor: int, *, whole: bool) -> float:
-    number = float(text) * factor
-    if not math.isfinite(number) or number <= 0 or number > 1e12:
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number) or number < 0 or number > 1e12:
         raise ValueError
-    return round(number) if whole else number
+    return number
