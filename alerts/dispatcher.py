@@ -8,6 +8,7 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from pipeline.runtime.contract import Answer, Call, Effects, Output, Record, StateRecord
+from schemas import topics
 from schemas.intents import IntentRecord, parse_intent
 from schemas.types import Instant
 
@@ -81,7 +82,9 @@ class Dispatcher:
             body = AnswerBody.model_validate_json(answer.payload)
         except ValidationError:
             body = AnswerBody(refused="unknown", text="unreadable answer", seen=True)
-        event = Answered(answer.call_id, body.refused, body.ids, body.retry_after, body.text, body.seen, body.body_sha256)
+        event = Answered(
+            answer.call_id, body.refused, body.ids, body.retry_after, body.text, body.seen, body.body_sha256
+        )
         if answer.destination in self._states:
             self._step(answer.destination, event, now, effects)
         effects.urgent = True
@@ -119,12 +122,15 @@ class Dispatcher:
             if isinstance(effect, Start):
                 effects.calls.append(Call(effect.call_id, destination, _call_body(effect)))
             elif isinstance(effect, Settle):
-                key, body = effect.intent.notification_id.encode(), ledger_bytes(effect, destination=destination, at=now)
-                effects.outputs.append(Output("notifications.v1", key, body))
+                key, body = (
+                    effect.intent.notification_id.encode(),
+                    ledger_bytes(effect, destination=destination, at=now),
+                )
+                effects.outputs.append(Output(topics.NOTIFICATIONS, key, body))
             elif isinstance(effect, Bury):
                 body = dead_bytes(effect, destination=destination, at=now)
                 key = effect.waiting.intent.notification_id.encode()
-                effects.outputs.append(Output("notifications.dead.v1", key, body))
+                effects.outputs.append(Output(topics.NOTIFICATIONS_DEAD, key, body))
             effects.urgent = True
 
 

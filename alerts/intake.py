@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from pipeline.runtime.contract import Assignment, Effects, Output, Record, StateRecord
+from schemas import topics
 from schemas.routing import TICK_KEY, tick_bytes, voice_bytes
 from schemas.types import Instant, VoiceName
 from schemas.voices import VoiceRecord
@@ -57,7 +58,7 @@ class Intake:
         if self._assignment.partition != 0 or not at_end or second <= self._clock.second:
             return Effects()
         self._clock = _Clock(second)
-        return Effects(outputs=[Output("routing.v1", TICK_KEY, tick_bytes(now))])
+        return Effects(outputs=[Output(topics.ROUTING, TICK_KEY, tick_bytes(now))])
 
     def snapshot(self) -> Iterable[StateRecord]:
         """The last second that was told, if it is a new one."""
@@ -73,7 +74,7 @@ class Intake:
         if voice.experiment_id is not None:
             effects.outputs.append(self._stopped(record, voice))
             return "experiment"
-        effects.outputs.append(Output("routing.v1", record.key, voice_bytes(record.value)))
+        effects.outputs.append(Output(topics.ROUTING, record.key, voice_bytes(record.value)))
         effects.urgent = effects.urgent or self._is_urgent(voice)
         return "copied"
 
@@ -92,6 +93,6 @@ class Intake:
             episode_id=facts.episode_id,
             experiment_id=facts.experiment_id,
         )
-        source = f"voices.v1/{self._assignment.partition}"
+        source = f"{topics.VOICES}/{self._assignment.partition}"
         body = decision_bytes(decide, source=source, position=record.offset, index=0, at=record.timestamp)
-        return Output("alerts.v1", facts.subject.encode(), body)
+        return Output(topics.ALERTS, facts.subject.encode(), body)

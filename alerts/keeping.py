@@ -22,7 +22,7 @@ class _Box(BaseModel):
     d: Any
 
 
-def open_box(record: StateRecord) -> Any:  # noqa: ANN401 - the plain value, given to the shelf that knows its type
+def open_box(record: StateRecord) -> Any:
     """The plain value in a state record.
 
     Raises:
@@ -38,7 +38,7 @@ def open_box(record: StateRecord) -> Any:  # noqa: ANN401 - the plain value, giv
 class Shelf(Generic[T]):
     """All values of one type, each under a prefix and its name."""
 
-    def __init__(self, prefix: str, kind: Any) -> None:  # noqa: ANN401 - a type, or a form such as `X | None`
+    def __init__(self, prefix: str, kind: Any) -> None:
         """The prefix ends in ``|`` and is no other shelf's."""
         self._prefix = prefix
         self._adapter: TypeAdapter[T] = TypeAdapter(kind)

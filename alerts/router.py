@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.runtime.contract import Effects, Output, Record, StateRecord
+from schemas import topics
 from schemas.routing import parse_routing
 from schemas.types import Instant
 
@@ -80,10 +81,10 @@ class Router:
         for index, effect in enumerate(said):
             if isinstance(effect, Decide):
                 body = decision_bytes(
-                    effect, source="routing.v1", position=record.offset, index=index, at=self._state.now
+                    effect, source=topics.ROUTING, position=record.offset, index=index, at=self._state.now
                 )
-                effects.outputs.append(Output("alerts.v1", effect.subject.encode(), body))
+                effects.outputs.append(Output(topics.ALERTS, effect.subject.encode(), body))
             else:
-                effects.outputs.append(Output("intents.v1", effect.destination.encode(), intent_bytes(effect)))
+                effects.outputs.append(Output(topics.INTENTS, effect.destination.encode(), intent_bytes(effect)))
                 effects.urgent = True
         return outcome_of(said, heard)

@@ -22,7 +22,7 @@ class Transition(_Open):
     """``none``, ``firing``, ``stale``, ``flapping``, ``resolved``."""
     after: str
     cause: str
-    """The delta that did it, ``changed``, ``forgotten``, ``silence`` (no record for too long), ``quiet`` (flapping over)."""
+    """The delta that did it, a clear's reason, ``changed``, ``adopted``, ``silence`` (no record), ``quiet``."""
 
 
 class Verdict(_Open):

@@ -12,7 +12,18 @@ from schemas.types import Instant, Level, Unit, VoiceName
 
 from .model import AlertRules, Change, VoiceFacts
 
-__all__ = ["Alert", "AlertState", "alert_key", "change", "cleared", "held", "is_repeat", "raised", "subject_of", "ticked"]
+__all__ = [
+    "Alert",
+    "AlertState",
+    "alert_key",
+    "change",
+    "cleared",
+    "held",
+    "is_repeat",
+    "raised",
+    "subject_of",
+    "ticked",
+]
 
 _IDS_KEPT = 8
 
@@ -124,9 +135,7 @@ def held(before: Alert, facts: VoiceFacts, ticks: int) -> Alert:
 
 def cleared(before: Alert, facts: VoiceFacts, now: Instant, ticks: int) -> Alert:
     """The alert after its voice ceased. A level's clear by forgetting is no recovery: a person closes that."""
-    after = replace(
-        before, facts=facts, heard_tick=ticks, holding=False, ids=(*before.ids, facts.id)[-_IDS_KEPT:]
-    )
+    after = replace(before, facts=facts, heard_tick=ticks, holding=False, ids=(*before.ids, facts.id)[-_IDS_KEPT:])
     if facts.reason == "forgotten" and before.level is not Level.CONNECTION:
         return replace(after, state=AlertState.STALE)
     if before.state is AlertState.FLAPPING:

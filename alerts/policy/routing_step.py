@@ -75,9 +75,7 @@ class RoutingState:
     groups: Mapping[str, Group] = field(default_factory=dict)
 
 
-def step(
-    state: RoutingState, record: Record, now: Instant, plan: Plan
-) -> tuple[RoutingState, tuple[Effect, ...]]:
+def step(state: RoutingState, record: Record, now: Instant, plan: Plan) -> tuple[RoutingState, tuple[Effect, ...]]:
     """Fold one record. A clock that goes back stands still."""
     state = replace(state, now=max(state.now, now))
     if isinstance(record, Heard):
@@ -245,7 +243,7 @@ def _judge_group(
     mutes = {alert_key(alert.voice, alert.subject): muted_by(alert, seams) for alert in standing}
     firing = [alert for alert in standing if mutes[alert_key(alert.voice, alert.subject)] is None]
     mute = next((by for by in mutes.values() if by is not None), None)
-    last = members if not standing else standing
+    last = standing or members
     lead = max(firing or last, key=_weight) if (firing or last) else None
     if not standing:
         lead = max(members, key=lambda alert: (alert.ended_at or 0, *_weight(alert)), default=None)
@@ -335,9 +333,7 @@ def _settle(firing: tuple[Alert, ...], rules: AlertRules) -> Millis:
     return rules.ecosystem_wait_ms if levels == {Level.ECOSYSTEM} else 0
 
 
-def _say(
-    line: Line, receiver: Receiver, scene: _Scene, view: View, reason: Reason
-) -> tuple[Line, tuple[Intend, ...]]:
+def _say(line: Line, receiver: Receiver, scene: _Scene, view: View, reason: Reason) -> tuple[Line, tuple[Intend, ...]]:
     """The intents for one reason, and what the receiver knows afterwards."""
     action = _ACTIONS[reason]
     if line.told is None:
@@ -444,8 +440,8 @@ def _celebrate(state: RoutingState, facts: VoiceFacts, plan: Plan) -> tuple[Rout
             )
             scene = _Scene(group, route, plan.rules, (), (), celebrant, None, state.now)
             view = View(group.opened_at, 0, None, 0, (), 0, None, False, False, facts.id, receiver.takes_notes)  # noqa: FBT003 - a frozen record of nothing
-            line, intend = _intend(line, receiver, scene, view, Reason.CELEBRATED, "good")
-            lines.append(line)
+            after, intend = _intend(line, receiver, scene, view, Reason.CELEBRATED, "good")
+            lines.append(after)
             intents.append(intend)
             judged.append(_judged(Verdict(Reason.CELEBRATED), group, receiver, (intend,)))
         groups[group.id] = replace(group, lines=tuple(lines), celebrated=True)

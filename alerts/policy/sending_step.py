@@ -226,9 +226,7 @@ def recovered(state: DestinationState) -> DestinationState:
     return replace(state, head=replace(state.head, sending=None), waiting=waiting)
 
 
-def step(
-    state: DestinationState, event: SendEvent, now: Instant
-) -> tuple[DestinationState, tuple[SendEffect, ...]]:
+def step(state: DestinationState, event: SendEvent, now: Instant) -> tuple[DestinationState, tuple[SendEffect, ...]]:
     """Fold one event, then start what is due."""
     effects: tuple[SendEffect, ...] = ()
     if isinstance(event, Arrived):
@@ -312,9 +310,7 @@ def _without_orphans(state: DestinationState) -> tuple[DestinationState, tuple[S
     return _without(state, [one for one, _ in gone]), _dropped(gone)
 
 
-def _answer(
-    state: DestinationState, event: Answered, now: Instant
-) -> tuple[DestinationState, tuple[SendEffect, ...]]:
+def _answer(state: DestinationState, event: Answered, now: Instant) -> tuple[DestinationState, tuple[SendEffect, ...]]:
     head, sending = state.head, state.head.sending
     if sending is None or event.call_id != call_id(sending.notification_id, sending.tries):
         return state, ()
@@ -324,9 +320,7 @@ def _answer(
     if event.refused is None:
         head = replace(head, throttles=0, broken_until=0)
         known = _known_after(state.known.get(one.intent.group_episode, Known()), one.intent, event.ids, now)
-        state = replace(
-            _without(state, [one]), head=head, known={**state.known, one.intent.group_episode: known}
-        )
+        state = replace(_without(state, [one]), head=head, known={**state.known, one.intent.group_episode: known})
         return state, (Settle(one.intent, "delivered", "ok", one.attempts, dict(known.ids), event.body_sha256),)
     if event.refused == _PAYLOAD and one.minimal:
         state = replace(_without(state, [one]), head=head)
