@@ -230,11 +230,12 @@ def speak_again(
         new = _with_alarm(new, early)
     new = _keep_episodes(new, told)
     if told.celebrated == now and not celebrates:
-        new = replace(new, celebrated=now, claim=False, praise=0)
+        new = replace(new, celebrated=now, claim=new.speaker in _GRAVE, praise=0)
     fresh = told.speaker is not None and _hold_of(memory.before, told.speaker).since is None
     sayings = _told(told, new, heard, level, now, withdrawn=withdrawn or fresh)
     if sayings and sayings[0].reason in ("revised", "forgotten"):
-        new = replace(new, claim=memory.before.claim and not withdrawn, praise=0)
+        keeps = sayings[0].reason == "revised" and memory.before.claim and not withdrawn
+        new = replace(new, claim=keeps, praise=0)
     if celebrates and told.celebrated != now:
         sayings += (_celebration(heard, now),)
     return Spoken(_remember(new, memory.before), sayings)
@@ -402,7 +403,7 @@ def _saying(delta: VoiceDelta, voice: VoiceName, standing: Standing, now: Instan
 
 def _cleared(old: Standing, new: Standing, reason: ClearReason, now: Instant) -> Saying:
     voice = old.speaker
-    assert voice is not None  # noqa: S101 - only asked of a standing that speaks
+    assert voice is not None  # only asked of a standing that speaks
     saying = _saying("voice_cleared", voice, old, now)
     return saying._replace(reason=reason, also_held=_others(new, voice))
 

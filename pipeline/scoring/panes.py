@@ -1,0 +1,312 @@
+"""What one pane of one subject holds: sums and top lists that come out the same in any order of arrival.
+
+Units of masses: integers of 10⁻¹² (see ``evidence``). Everything is exact, so a withdrawn ``agent_silent`` leaves no
+trace. The only lists that grow with traffic are capped where more of the same can change no score any more.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import Any, NamedTuple, TypeAlias
+
+from schemas.types import Instant, Unit
+
+from .evidence import SILENT, Weight
+from .rules import ScoreRules
+
+__all__ = ["Grain", "Order", "Pane", "Proof", "dump_pane", "load_pane"]
+
+Order: TypeAlias = tuple[Instant, str, int]
+"""Event time, event id, offset: the order of the events of a connection. Arrival plays no part."""
+
+_MOST_PROOFS = 512
+"""Proofs of one pane beyond which middle ones are dropped: with so many changes chaos is 1.000000 anyway."""
+
+
+class Grain(NamedTuple):
+    """An event that hurt, or an anomaly, as one that explains a score. Compares by weight, then by order."""
+
+    weight: Unit
+    """Harm; in the list of anomalies Ω."""
+    time: Instant
+    event_id: str
+    offset: int
+    omega: Unit
+    dimension: int
+    delta: str
+
+
+class Proof(NamedTuple):
+    """An event that proved a link state. Compares by order."""
+
+    time: Instant
+    event_id: str
+    offset: int
+    link: int
+    """A ``Link``."""
+    real: bool
+    """Not an ``agent_silent``."""
+
+
+class Pane:
+    """Contents of one pane: events of one connection, or of one connection on one seam. Mutable."""
+
+    __slots__ = (
+        "anomalies",
+        "anomaly_at",
+        "beat_first",
+        "beat_last",
+        "changes",
+        "deltas",
+        "doubt",
+        "event_at",
+        "events",
+        "failure_at",
+        "failure_mass",
+        "failures",
+        "harm_at",
+        "harms",
+        "kinds",
+        "number",
+        "proofs",
+        "real",
+        "real_seam",
+        "silent",
+        "success_at",
+        "success_mass",
+        "successes",
+        "tops",
+        "touched_at",
+    )
+
+    def __init__(self, number: int) -> None:
+        """An empty pane."""
+        self.number = number
+        self.events = 0
+        self.successes = 0
+        self.failures = 0
+        self.anomalies = 0
+        self.success_mass = 0
+        self.failure_mass = 0
+        self.doubt = 0
+        """Sum of Ω of the anomalies."""
+        self.deltas: dict[str, int] = {}
+        self.kinds: dict[str, int] | None = None
+        """Sum of Ω of the anomalies by kind."""
+        self.harms: dict[str, list[Grain]] | None = None
+        """The largest harms by kind, largest first."""
+        self.tops: list[Grain] | None = None
+        """The most certain anomalies, then the newest, first."""
+        self.proofs: list[Proof] | None = None
+        self.beat_first: Order | None = None
+        """The first and the last successful heartbeat: they prove up after an ``agent_silent``."""
+        self.beat_last: Order | None = None
+        self.real: Order | None = None
+        """The last real event."""
+        self.real_seam = ""
+        self.event_at: Instant | None = None
+        """Times of the last event, success, harm, failure, anomaly, and of the last real event that is not neutral."""
+        self.success_at: Instant | None = None
+        self.harm_at: Instant | None = None
+        self.failure_at: Instant | None = None
+        self.anomaly_at: Instant | None = None
+        self.touched_at: Instant | None = None
+        self.silent = False
+        """Whether an ``agent_silent`` of our own is in it."""
+        self.changes = 0
+        """Changes of the link state in it, given the state before it; found when the past is walked."""
+
+    def add(
+        self, weight: Weight, order: Order, delta: str, omega: Unit, dimension: int, seam: str, rules: ScoreRules
+    ) -> None:
+        """Take one event."""
+        time = order[0]
+        self.events += 1
+        deltas = self.deltas
+        deltas[delta] = deltas.get(delta, 0) + 1
+        if self.event_at is None or time > self.event_at:
+            self.event_at = time
+        if weight.real:
+            if self.real is None or order > self.real:
+                self.real = order
+                self.real_seam = seam
+            if not weight.neutral and (self.touched_at is None or time > self.touched_at):
+                self.touched_at = time
+        if weight.succeeded:
+            self.successes += 1
+            self.success_mass += weight.success
+            if self.success_at is None or time > self.success_at:
+                self.success_at = time
+            if weight.beat:
+                if self.beat_first is None or order < self.beat_first:
+                    self.beat_first = order
+                if self.beat_last is None or order > self.beat_last:
+                    self.beat_last = order
+        elif weight.failed:
+            self.failures += 1
+            self.failure_mass += weight.failure
+            if self.failure_at is None or time > self.failure_at:
+                self.failure_at = time
+        if weight.anomaly:
+            self._add_anomaly(weight, Grain(omega, *order, omega, dimension, delta), rules)
+        if weight.harm > 0.0:
+            self._add_harm(weight, Grain(weight.harm, *order, omega, dimension, delta), rules)
+        if weight.link is not None:
+            self._add_proof(Proof(*order, weight.link, weight.real))
+
+    def fall_silent(self, weight: Weight, order: Order, omega: Unit, dimension: int, rules: ScoreRules) -> None:
+        """Put our own ``agent_silent`` in."""
+        self.add(weight, order, SILENT, omega, dimension, "", rules)
+        self.silent = True
+
+    def speak_after_all(self, weight: Weight, order: Order) -> None:
+        """Take our own ``agent_silent`` out again: the silence turned out not to be one."""
+        self.silent = False
+        self.events -= 1
+        self.failures -= 1
+        self.anomalies -= 1
+        self.failure_mass -= weight.failure
+        self.doubt -= weight.omega
+        self.deltas[SILENT] -= 1
+        if not self.deltas[SILENT]:
+            del self.deltas[SILENT]
+        if self.kinds is not None:
+            self.kinds[weight.kind] -= weight.omega
+            if not self.kinds[weight.kind]:
+                del self.kinds[weight.kind]
+        if self.harms is not None:
+            left = [grain for grain in self.harms[weight.kind] if (grain.time, grain.event_id, grain.offset) != order]
+            if left:
+                self.harms[weight.kind] = left
+            else:
+                del self.harms[weight.kind]
+        if self.tops is not None:
+            self.tops = [grain for grain in self.tops if (grain.time, grain.event_id, grain.offset) != order]
+        if self.proofs is not None:
+            self.proofs = [proof for proof in self.proofs if proof[:3] != order]
+        self._recount_times(order[0])
+
+    def _add_anomaly(self, weight: Weight, grain: Grain, rules: ScoreRules) -> None:
+        self.anomalies += 1
+        self.doubt += weight.omega
+        if self.anomaly_at is None or grain.time > self.anomaly_at:
+            self.anomaly_at = grain.time
+        if self.kinds is None:
+            self.kinds = {}
+        self.kinds[weight.kind] = self.kinds.get(weight.kind, 0) + weight.omega
+        if self.tops is None:
+            self.tops = []
+        # One more than is shown, so that a withdrawn agent_silent does not leave a gap.
+        _keep_largest(self.tops, grain, rules.contributors + 1)
+
+    def _add_harm(self, weight: Weight, grain: Grain, rules: ScoreRules) -> None:
+        if self.harm_at is None or grain.time > self.harm_at:
+            self.harm_at = grain.time
+        if self.harms is None:
+            self.harms = {}
+        kept = rules.heartbeat_harms_kept if weight.beat else rules.harms_kept
+        _keep_largest(self.harms.setdefault(weight.kind, []), grain, kept + (weight.kind == SILENT))
+
+    def _add_proof(self, proof: Proof) -> None:
+        if self.proofs is None:
+            self.proofs = []
+        insort(self.proofs, proof)
+        if len(self.proofs) > _MOST_PROOFS:
+            self.proofs = _thinned(self.proofs)
+
+    def _recount_times(self, withdrawn: Instant) -> None:
+        """After a withdrawal: the last times that it may have set, from what is left.
+
+        Only the kept lists can tell, so a failure or harm that left them (more than the caps in one pane) is
+        forgotten by these times; they explain why a voice ended and move no score.
+        """
+        left = [grain.time for grain in self.tops or ()]
+        if self.anomaly_at == withdrawn:
+            self.anomaly_at = max(left, default=None)
+        if self.failure_at == withdrawn:
+            self.failure_at = max(left, default=None) if self.failures else None
+        if self.harm_at == withdrawn:
+            self.harm_at = max((g.time for grains in (self.harms or {}).values() for g in grains), default=None)
+        if self.event_at == withdrawn:
+            known = (self.real and self.real[0], *left)
+            self.event_at = max((time for time in known if time is not None), default=None)
+
+
+def dump_pane(pane: Pane) -> list[Any]:
+    """The pane as plain values, for the state record."""
+    return [
+        pane.number,
+        pane.events,
+        pane.successes,
+        pane.failures,
+        pane.anomalies,
+        pane.success_mass,
+        pane.failure_mass,
+        pane.doubt,
+        pane.deltas,
+        pane.kinds or None,
+        pane.harms or None,
+        pane.tops or None,
+        pane.proofs or None,
+        pane.beat_first,
+        pane.beat_last if pane.beat_last != pane.beat_first else None,
+        pane.real,
+        pane.real_seam,
+        pane.event_at,
+        pane.success_at,
+        pane.harm_at,
+        pane.failure_at,
+        pane.anomaly_at,
+        pane.touched_at,
+        pane.silent,
+    ]
+
+
+def load_pane(dumped: list[Any]) -> Pane:
+    """The inverse of :func:`dump_pane`."""
+    pane = Pane(dumped[0])
+    pane.events, pane.successes, pane.failures, pane.anomalies = dumped[1:5]
+    pane.success_mass, pane.failure_mass, pane.doubt = dumped[5:8]
+    pane.deltas = dict(dumped[8])
+    if dumped[9] is not None:
+        pane.kinds = dict(dumped[9])
+    if dumped[10] is not None:
+        pane.harms = {kind: [Grain(*grain) for grain in grains] for kind, grains in dumped[10].items()}
+    if dumped[11] is not None:
+        pane.tops = [Grain(*grain) for grain in dumped[11]]
+    if dumped[12] is not None:
+        pane.proofs = [Proof(*proof) for proof in dumped[12]]
+    pane.beat_first = _order(dumped[13])
+    pane.beat_last = _order(dumped[14]) or pane.beat_first
+    pane.real = _order(dumped[15])
+    pane.real_seam, pane.event_at, pane.success_at, pane.harm_at = dumped[16:20]
+    pane.failure_at, pane.anomaly_at, pane.touched_at, pane.silent = dumped[20:24]
+    return pane
+
+
+def _order(dumped: list[Any] | None) -> Order | None:
+    return None if dumped is None else (dumped[0], dumped[1], dumped[2])
+
+
+def _keep_largest(grains: list[Grain], grain: Grain, kept: int) -> None:
+    """Put a grain in its place among the largest, largest first."""
+    if len(grains) >= kept:
+        if grain <= grains[-1]:
+            return
+        grains.pop()
+    at = len(grains)
+    while at > 0 and grains[at - 1] < grain:
+        at -= 1
+    grains.insert(at, grain)
+
+
+def _thinned(proofs: list[Proof]) -> list[Proof]:
+    """Fewer proofs with the same ends: first the middle of equal runs goes, then the middle of everything."""
+    runs = [
+        proof
+        for at, proof in enumerate(proofs)
+        if at in (0, len(proofs) - 1) or not proofs[at - 1].link == proof.link == proofs[at + 1].link
+    ]
+    if len(runs) > _MOST_PROOFS:
+        del runs[_MOST_PROOFS // 2]
+    return runs
