@@ -10,11 +10,11 @@ import pytest
 
 from iskra.apps.broker import Broker, missing_tool, start, stop
 
-__all__ = ["broker"]
+__all__ = ["broker", "broker_process"]
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def broker_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One Apache Kafka for the whole run, ended after it (and with this process, should it die)."""
     reason = missing_tool()
     if reason is not None:
@@ -25,3 +25,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     running = start(directory, tied=True)
     yield running
     stop(directory)
+
+
+@pytest.fixture(scope="session")
+def broker(broker_process: Broker) -> str:
+    """Its address."""
+    return broker_process.bootstrap
