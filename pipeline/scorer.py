@@ -1,0 +1,716 @@
+"""The scorer: events in; scores and voices of connections, shares of seams, rejected and late records out.
+
+One instance per partition of ``events.v1``. Every record is folded by itself in offset order, so any cut into batches
+gives the same outputs. Time comes from the records; the worker's clock only moves an idle partition (``tick``).
+Events fold into panes at once; when the watermark passes a pane's end the pane *closes*: silence is judged, scores
+are reckoned, voices decided, shares written. What is accepted later for a closed pane *revises* it: the connection's
+records at once, the seams' shares together, at most once per ``revise_every`` of append time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from schemas.codec import decode_event, encode
+from schemas.hot import HotEvent
+from schemas.ids import record_id
+from schemas.registry import DeltaRegistry, Population
+from schemas.rejects import TOMBSTONE, Rejected, RejectReason, keep_late, keep_rejected
+from schemas.topics import EVENTS_LATE, EVENTS_REJECTED, PARTIALS, SCORES, VOICES
+from schemas.types import Instant, Level, Origin, VoiceName
+from schemas.wire import ProgressWire
+
+from .runtime.contract import Assignment, Effects, Output, Record, StateRecord
+from .scoring.connection import ConnectionState, Fate, Published, silence_of
+from .scoring.evidence import SILENT, Weight, weigh
+from .scoring.names import BoundedNames, SeamPlaces
+from .scoring.panes import Order
+from .scoring.records import heard_at, score_record, voice_record
+from .scoring.repeats import Repeat, RepeatMemory
+from .scoring.rules import ScoreRules
+from .scoring.scores import pain_at, scores_at
+from .scoring.shares import Place, early_share, share_at
+from .scoring.triad import Scores
+from .scoring.voices import MUTE, Saying, forget, speak, speak_again, speak_early, undisturbed
+from .scoring.watermark import NEVER, PartitionTime
+
+__all__ = ["Scorer"]
+
+_FORMAT: Final = 1
+"""Of the state records. A higher one is of a later version and is refused."""
+
+_SCORED: Final = "scored"
+_REJECTED: Final = "rejected"
+_LATE: Final = "late"
+_DUPLICATE: Final = "duplicate"
+
+_CORE: Final = b"core"
+_CONNECTION: Final = b"c:"
+_IDS: Final = b"i:"
+_SEPARATOR: Final = "\x1f"
+"""Between connection and experiment; no id may contain it."""
+
+_MEMO_LIMIT: Final = 4_096
+
+_SeamKey = tuple[str, str]
+"""Key space (``""`` is production, else the experiment) and seam."""
+
+
+class Scorer:
+    """Folds, scores and speaks for the connections of one partition. Implements ``Processor``."""
+
+    def __init__(
+        self, assignment: Assignment, rules: ScoreRules, registry: DeltaRegistry, *, worker_version: str = "0.1.0"
+    ) -> None:
+        self._partition = assignment.partition
+        self._peers = assignment.partitions[PARTIALS]
+        self._rules = rules
+        self._registry = registry
+        self._version = worker_version
+        self._silence = silence_of(registry, rules)
+        self._decay = rules.decay
+        self._power = rules.power
+        self._weights: dict[tuple[object, ...], Weight] = {}
+        self._deepest = -(-max(rules.late_horizon, rules.pane + rules.grace) // rules.pane)
+        """How many panes back an accepted event may revise."""
+        self._effects = Effects()
+        self.tallies: Counter[str] = Counter()
+        """Counted since the start of this worker, for metrics; not part of the state."""
+
+        self._time = PartitionTime(rules)
+        self._closed: int | None = None
+        """Newest closed pane; None before the first accepted event."""
+        self._states: dict[str, ConnectionState] = {}
+        self._members: dict[_SeamKey, dict[str, ConnectionState]] = {}
+        """Connections by the seams they have a track of."""
+        self._repeats = RepeatMemory(rules)
+        self._places = SeamPlaces(registry.seams, rules)
+        self._unknown = BoundedNames(rules.max_unknown_deltas)
+        self._fields = BoundedNames(rules.max_unknown_fields)
+        self._live: dict[int, dict[str, int]] = {}
+        """Known, unclosed connections by key space at the ends of the panes that may still be revised."""
+        self._shares: dict[_SeamKey, dict[int, list[int]]] = {}
+        """Revision and number of children of the shares sent, by pane."""
+        self._progress: dict[int, int] = {}
+        """How often progress was told of a pane again."""
+        self._dirty: set[tuple[str, str, int]] = set()
+        """Shares of closed panes to send again."""
+        self._dirty_live: set[int] = set()
+        self._revise_at: Instant | None = None
+        self._early: dict[_SeamKey, set[int]] = {}
+        """Open panes of which a seam's early share waits to be sent."""
+        self._early_sent: dict[_SeamKey, Instant] = {}
+        self._early_count: dict[tuple[str, str, int], int] = {}
+
+        self._touched: set[str] = set()
+        """Connections that changed since the last snapshot; those without a state are deleted."""
+        self._core = b""
+
+    # -------------------------------------------------------------------------------------- the processor protocol
+
+    def restore(self, snapshot: Iterable[StateRecord]) -> None:
+        """Take the state as last committed.
+
+        Errors: ValueError when it is of a later format, or was made with another pane length.
+        """
+        chunks: list[tuple[int, list[Any]]] = []
+        core: list[Any] | None = None
+        for key, value in snapshot:
+            if value is None:
+                continue
+            decoded = msgspec.msgpack.decode(value)
+            if key == _CORE:
+                core = decoded
+                self._core = value
+            elif key.startswith(_IDS):
+                chunks.append((int(key[len(_IDS) :]), decoded))
+            else:
+                self._states[key[len(_CONNECTION) :].decode()] = ConnectionState.load(decoded)
+        self._repeats.restore(chunks)
+        for name, state in self._states.items():
+            self._enrol(name, state)
+        if core is not None:
+            self._load_core(core)
+
+    def apply(self, batch: Sequence[Record], now: Instant) -> Effects:
+        """Fold records in offset order. Outcomes: scored, rejected, late, duplicate, tombstone."""
+        effects = self._effects = Effects()
+        counts = effects.counts
+        for record in batch:
+            self._append(record.timestamp, now)
+            outcome = self._fold(record)
+            counts[outcome] = counts.get(outcome, 0) + 1
+        return effects
+
+    def tick(self, now: Instant, *, at_end: bool) -> Effects:
+        """Let time pass: idle watermark, end of a hold, shares that were waiting to be sent."""
+        effects = self._effects = Effects()
+        held = self._time.held
+        self._time.waited(now, at_end=at_end)
+        self._advance(was_held=held)
+        if at_end:
+            self._send_waiting()
+        return effects
+
+    def snapshot(self) -> Iterator[StateRecord]:
+        """What changed since the last snapshot."""
+        for name in sorted(self._touched):
+            state = self._states.get(name)
+            value = None if state is None else msgspec.msgpack.encode(state.dump())
+            yield StateRecord(_CONNECTION + name.encode(), value)
+        self._touched.clear()
+        for number, rows in self._repeats.chunks(self._time.watermark):
+            yield StateRecord(_IDS + b"%d" % number, None if rows is None else msgspec.msgpack.encode(rows))
+        core = msgspec.msgpack.encode(self._dump_core())
+        if core != self._core:
+            self._core = core
+            yield StateRecord(_CORE, core)
+
+    # ------------------------------------------------------------------------------------------------ for metrics
+
+    @property
+    def watermark(self) -> Instant | None:
+        """The partition's watermark; None before the first accepted event."""
+        return None if self._time.watermark == NEVER else self._time.watermark
+
+    @property
+    def held(self) -> bool:
+        """Whether the watermark is held."""
+        return self._time.held
+
+    @property
+    def connections(self) -> int:
+        """How many connections are known."""
+        return sum(state.forgotten is None for state in self._states.values())
+
+    # ------------------------------------------------------------------------------------------------- one record
+
+    def _fold(self, record: Record) -> str:
+        value = record.value
+        if value is None:
+            return TOMBSTONE
+        event = decode_event(
+            value, Origin(record.key, record.partition, record.offset, record.timestamp), self._registry
+        )
+        if isinstance(event, Rejected):
+            return self._reject(record, event)
+        if event.explicit_id:
+            repeat = self._repeats.ask(event.connection_id, event.event_id, value, self._time.watermark)
+            if repeat is Repeat.DUPLICATE:
+                return _DUPLICATE
+            if repeat is Repeat.CONFLICT:
+                return self._reject(record, Rejected(RejectReason.ID_CONFLICT, "event_id"))
+        name = _name(event)
+        state = self._states.get(name)
+        if self._time.is_late(event.time, None if state is None else state.newest):
+            self._put(EVENTS_LATE, *keep_late(record))
+            return _LATE
+        return self._accept(event, value, name, state)
+
+    def _accept(self, event: HotEvent, value: bytes, name: str, state: ConnectionState | None) -> str:
+        rules = self._rules
+        number = event.time // rules.pane
+        if (
+            state is not None
+            and state.forgotten is not None
+            and number > state.forgotten - 1
+            and (event.time >= (state.forgotten + 1) * rules.pane)
+        ):
+            state = None
+        order: Order = (event.time, event.event_id, event.offset)
+        seam = self._seam_of(event, state, order)
+        if seam is None:
+            self.tallies["silent_unknown"] += 1
+            return _SCORED
+        self._count_oddities(event)
+        if event.explicit_id:
+            self._repeats.reserve(event.connection_id, event.event_id, event.time, value)
+        if state is None:
+            state = self._welcome(name, event, number)
+        weight = self._weigh(event)
+        key = (event.experiment_id or "", seam)
+        revises = self._closed is not None and number <= self._closed
+        if revises:
+            alive = self._alive(state, number)
+        watched = self._watched(state, key, number) if weight.harm > 0.0 else ()
+        delta = event.delta if event.known else self._unknown.name(event.delta)
+        state.fold(number, seam, weight, order, delta, event.omega, event.dimension, rules)
+        self._members.setdefault(key, {})[name] = state
+        self._touched.add(name)
+        if revises:
+            self._revise(name, state, number, seam, alive)
+        self._time.accepted(event.time)
+        self._advance(was_held=self._time.held)
+        if watched:
+            self._hurt(state, key, number, watched)
+        return _SCORED
+
+    def _reject(self, record: Record, rejected: Rejected) -> str:
+        self.tallies[f"rejected:{rejected.reason.value}"] += 1
+        self._put(EVENTS_REJECTED, *keep_rejected(record, rejected, worker_version=self._version))
+        return _REJECTED
+
+    def _seam_of(self, event: HotEvent, state: ConnectionState | None, order: Order) -> str | None:
+        """The seam an event counts under; None for an ``agent_silent`` about a connection that is not known."""
+        if event.delta != SILENT:
+            return self._places.place(event.seam_id)
+        if state is None or state.forgotten is not None:
+            return None
+        return state.seam_of_last_real(order, self._rules, self._decay)
+
+    def _welcome(self, name: str, event: HotEvent, number: int) -> ConnectionState:
+        if name in self._states:
+            self._strike(name)
+        if len(self._states) >= self._rules.max_connections:
+            self._evict()
+        state = self._states[name] = ConnectionState(event.connection_id, event.experiment_id, number)
+        return state
+
+    def _weigh(self, event: HotEvent) -> Weight:
+        key = (
+            event.delta,
+            event.dimension,
+            event.omega,
+            event.voice_pain,
+            event.voice_chaos,
+            event.voice_trust,
+            event.latency_ms,
+        )
+        weight = self._weights.get(key)
+        if weight is None:
+            if len(self._weights) >= _MEMO_LIMIT:
+                self._weights.clear()
+            weight = self._weights[key] = weigh(event, self._registry.rows.get(event.delta), self._rules)
+        return weight
+
+    def _count_oddities(self, event: HotEvent) -> None:
+        if not event.known:
+            self.tallies["unknown_delta"] += 1
+        if event.key_mismatch:
+            self.tallies["key_mismatch"] += 1
+        for field in event.unknown_fields:
+            self.tallies[f"unknown_field:{self._fields.name(field)}"] += 1
+
+    # ------------------------------------------------------------------------------------------------ time passes
+
+    def _append(self, append_ts: Instant, now: Instant) -> None:
+        """A record was read: what its append time alone brings about."""
+        held = self._time.held
+        self._time.appended(append_ts, now)
+        if held or self._time.held:
+            self._advance(was_held=held)
+        if self._early or self._revise_at is not None:
+            self._send_waiting()
+
+    def _advance(self, *, was_held: bool) -> None:
+        """Close every pane that the watermark has passed."""
+        watermark = self._time.watermark
+        if watermark == NEVER:
+            return
+        reached = watermark // self._rules.pane - 1
+        if self._closed is None:
+            self._closed = reached
+        elif reached > self._closed:
+            while self._closed < reached:
+                if not self._states and not self._shares:
+                    self._closed = reached - 1
+                self._close(self._closed + 1)
+            return
+        if was_held != self._time.held:
+            self._tell_progress(self._closed)
+
+    def _close(self, number: int) -> None:
+        """The end of a pane: silence, scores, voices, shares, progress."""
+        rules = self._rules
+        self._send_revised()
+        self._closed = number
+        end = (number + 1) * rules.pane
+        oldest = number + 1 - self._deepest - rules.chaos_panes
+        live: dict[str, int] = {}
+        for name in sorted(self._states):
+            state = self._states[name]
+            if state.forgotten is not None:
+                if end >= (state.forgotten + 1) * rules.pane + rules.late_horizon:
+                    self._strike(name)
+                continue
+            if state.first > number:
+                continue
+            self._touched.add(name)
+            stepped = state.step(number, self._silence, rules)
+            self._enrol(name, state)
+            if stepped.fate is Fate.FORGOTTEN:
+                self._forget(state, number)
+                continue
+            if stepped.fate is Fate.ALIVE:
+                space = state.experiment_id or ""
+                live[space] = live.get(space, 0) + 1
+            scores = scores_at(state.whole, number, rules, self._decay)
+            self._publish(state, number, scores, spoke=self._speak(state, number, scores))
+            state.trim(oldest, rules, self._decay)
+        self._live[number] = live
+        for key in sorted(self._members):
+            self._send_share(key, number)
+        self._tell_progress(number)
+        self._prune(number)
+        self._repeats.expire(self._time.watermark)
+
+    def _prune(self, number: int) -> None:
+        """Drop what belongs to panes that nothing can revise any more, and early shares of the closed pane."""
+        oldest = number - self._deepest
+        self._live = {pane: live for pane, live in self._live.items() if pane >= oldest}
+        self._progress = {pane: told for pane, told in self._progress.items() if pane >= oldest}
+        for key in list(self._shares):
+            kept = {pane: sent for pane, sent in self._shares[key].items() if pane >= oldest}
+            if kept:
+                self._shares[key] = kept
+            else:
+                del self._shares[key]
+        for key in list(self._early):
+            self._early[key] = {pane for pane in self._early[key] if pane > number}
+            if not self._early[key]:
+                del self._early[key]
+        self._early_count = {key: sent for key, sent in self._early_count.items() if key[2] > number}
+        limit = self._time.clock - self._rules.coalesce
+        self._early_sent = {key: at for key, at in self._early_sent.items() if at > limit}
+
+    # --------------------------------------------------------------------------------------- connections: records
+
+    def _speak(self, state: ConnectionState, number: int, scores: Scores) -> bool:
+        """Decide the voices of a pane for the first time. Whether anything was said."""
+        rules, rounded = self._rules, scores.rounded()
+        state.remember(number, rounded, rules.voices.recent_panes)
+        state.spoken, state.revision = number, 0
+        if undisturbed(state.memory, *rounded, rules.voices):
+            return False
+        heard = heard_at(state, number, scores, self._partition, rules, self._decay)
+        spoken = speak(state.memory, heard, rules.voices, Level.CONNECTION, (number + 1) * rules.pane)
+        state.memory = spoken.memory
+        self._say(state, spoken.sayings, number, scores)
+        return bool(spoken.sayings)
+
+    def _speak_again(self, state: ConnectionState, number: int, scores: Scores, *, withdrawn: bool) -> bool:
+        """Decide the voices of the newest closed pane again. Whether anything was said."""
+        rules, rounded = self._rules, scores.rounded()
+        state.remember(number, rounded, rules.voices.recent_panes)
+        state.revision += 1
+        if undisturbed(state.memory, *rounded, rules.voices):
+            return False
+        heard = heard_at(state, number, scores, self._partition, rules, self._decay)
+        end = (number + 1) * rules.pane
+        spoken = speak_again(state.memory, heard, rules.voices, Level.CONNECTION, end, withdrawn=withdrawn)
+        state.memory = spoken.memory
+        self._say(state, spoken.sayings, number, scores)
+        return bool(spoken.sayings)
+
+    def _say(self, state: ConnectionState, sayings: Iterable[Saying], number: int, scores: Scores) -> None:
+        for saying in sayings:
+            revision = state.revision if number == state.spoken else 0
+            record = voice_record(state, saying, number, revision, scores, self._partition, self._rules, self._decay)
+            self._put(VOICES, state.subject.encode(), encode(record))
+            if saying.voice is VoiceName.ALARM and saying.delta in ("voice_raised", "voice_changed"):
+                self._effects.urgent = True
+
+    def _publish(self, state: ConnectionState, number: int, scores: Scores, *, spoke: bool) -> None:
+        """Write the score record of a pane, if it is to be written."""
+        rounded = scores.rounded()
+        prior = state.published.get(number)
+        if not spoke and not self._is_news(state, number, rounded, prior):
+            return
+        revision = 0 if prior is None else prior.revision + 1
+        state.published[number] = Published(revision, *rounded)
+        record = score_record(state, number, revision, scores, self._partition, self._rules, self._decay)
+        self._put(SCORES, state.subject.encode(), encode(record))
+
+    def _is_news(
+        self, state: ConnectionState, number: int, rounded: tuple[float, float, float], prior: Published | None
+    ) -> bool:
+        if self._rules.emit != "changed":
+            return self._rules.emit == "all"
+        last = prior
+        if last is None:
+            before = max((pane for pane in state.published if pane < number), default=None)
+            if before is None:
+                return True
+            last = state.published[before]
+        moved = zip(rounded, last[1:], strict=True)
+        return any(round(abs(new - old), 6) >= self._rules.changed_by for new, old in moved)
+
+    def _forget(self, state: ConnectionState, number: int) -> None:
+        """A connection is forgotten at the end of this pane. It is kept for as long as an event may deny it."""
+        state.forgotten = number
+        sayings = forget(state.memory, (number + 1) * self._rules.pane)
+        if sayings:
+            scores = scores_at(state.whole, number, self._rules, self._decay)
+            state.spoken, state.revision = number, 0
+            self._say(state, sayings, number, scores)
+        state.memory = MUTE
+
+    # ------------------------------------------------------------------------------------------ closed panes revised
+
+    def _alive(self, state: ConnectionState, number: int) -> dict[int, bool]:
+        """In which of the closed panes from ``number`` on a connection counts as living."""
+        closed = self._closed if self._closed is not None else number
+        panes = range(number, closed + 1)
+        if not state.seams:
+            return dict.fromkeys(panes, False)
+        return {pane: state.alive_at(pane, self._rules, self._decay) for pane in panes}
+
+    def _revise(self, name: str, state: ConnectionState, number: int, seam: str, before: dict[int, bool]) -> None:
+        """An event was accepted for a closed pane: everything from there on is judged and told again."""
+        closed = max(before)
+        for track in state.tracks():
+            track.views = [view for view in track.views if view[0] < number]
+        if state.forgotten is not None:
+            state.forgotten = None
+        seams, withdrawn = {seam}, False
+        for pane in range(number, closed + 1):
+            stepped = state.step(pane, self._silence, self._rules)
+            seams.update(stepped.seams)
+            withdrawn = withdrawn or stepped.withdrawn
+            if stepped.fate is Fate.FORGOTTEN:
+                self._forget(state, pane)
+                break
+            scores = scores_at(state.whole, pane, self._rules, self._decay)
+            if pane < closed:
+                state.remember(pane, scores.rounded(), self._rules.voices.recent_panes)
+                spoke = False
+            elif state.spoken == closed:
+                spoke = self._speak_again(state, pane, scores, withdrawn=withdrawn)
+            else:
+                spoke = self._speak(state, pane, scores)
+            self._publish(state, pane, scores, spoke=spoke)
+        self._enrol(name, state)
+        space = state.experiment_id or ""
+        if self._relive(space, before, self._alive(state, number)):
+            seams.update(state.seams)
+        self._dirty.update((space, one, pane) for one in seams for pane in before)
+        if self._revise_at is None:
+            self._revise_at = self._time.clock + self._rules.revise_every
+
+    def _relive(self, space: str, before: dict[int, bool], after: dict[int, bool]) -> bool:
+        """Count the living anew. Whether anything changed."""
+        changed = [pane for pane in before if before[pane] != after[pane]]
+        for pane in changed:
+            live = self._live.setdefault(pane, {})
+            live[space] = live.get(space, 0) + (1 if after[pane] else -1)
+            if not live[space]:
+                del live[space]
+            self._dirty_live.add(pane)
+        return bool(changed)
+
+    # ------------------------------------------------------------------------------------------ speaking early (3.8)
+
+    def _watched(self, state: ConnectionState, key: _SeamKey, number: int) -> tuple[tuple[int, float], ...]:
+        """Pain on the seam, before an event that hurts, in every open pane whose window holds the event."""
+        track = state.seams.get(key[1])
+        first = number if self._closed is None else max(number, self._closed + 1)
+        newest = max((one.panes[-1].number for one in state.tracks() if one.panes), default=first)
+        last = max(first, min(newest, number + self._rules.pain_panes - 1))
+        return tuple(
+            (pane, 0.0 if track is None else round(pain_at(track, pane, self._rules), 6))
+            for pane in range(first, last + 1)
+            if pane < number + self._rules.pain_panes
+        )
+
+    def _hurt(self, state: ConnectionState, key: _SeamKey, number: int, watched: tuple[tuple[int, float], ...]) -> None:
+        """After an event that hurts: an Alarm that is certain is spoken, a seam that hears of it is told."""
+        rules = self._rules
+        limits = (rules.early_share_pain, rules.voices.alarm_pain_above)
+        for pane, before in watched:
+            if self._closed is not None and pane <= self._closed:
+                continue
+            if state.memory.now.alarm.since is None:
+                self._alarm_early(state, pane)
+            after = round(pain_at(state.seams[key[1]], pane, rules), 6)
+            if any(before <= limit < after for limit in limits):
+                self._ask_early(key, pane)
+
+    def _alarm_early(self, state: ConnectionState, pane: int) -> None:
+        rules = self._rules
+        if not round(pain_at(state.whole, pane, rules), 6) > rules.voices.alarm_pain_above:
+            return
+        scores = scores_at(state.whole, pane, rules, self._decay)
+        heard = heard_at(state, pane, scores, self._partition, rules, self._decay)
+        spoken = speak_early(state.memory, heard, rules.voices, Level.CONNECTION, (pane + 1) * rules.pane)
+        state.memory = spoken.memory
+        self._say(state, spoken.sayings, pane, scores)
+
+    def _ask_early(self, key: _SeamKey, pane: int) -> None:
+        """A seam's share of the open pane is to be sent: now, or when the last one is long enough ago."""
+        self._early.setdefault(key, set()).add(pane)
+        self._effects.urgent = True
+        last = self._early_sent.get(key)
+        if last is None or self._time.clock >= last + self._rules.coalesce:
+            self._send_early(key)
+
+    def _send_early(self, key: _SeamKey) -> None:
+        space, seam = key
+        closed = self._closed if self._closed is not None else NEVER
+        place, members = self._place(key), self._members.get(key, {}).values()
+        for pane in sorted(self._early.pop(key)):
+            counted = (space, seam, pane)
+            revision = self._early_count.get(counted, -1) + 1
+            self._early_count[counted] = revision
+            live = self._live.get(closed, {}).get(space, 0) + self._newborn(space, closed) if place.links else 0
+            share = early_share(place, members, pane, closed, revision, live)
+            self._put(PARTIALS, _parent_key(key), encode(share))
+        self._early_sent[key] = self._time.clock
+        self._effects.urgent = True
+
+    def _newborn(self, space: str, closed: int) -> int:
+        return sum(state.first > closed and (state.experiment_id or "") == space for state in self._states.values())
+
+    # --------------------------------------------------------------------------------------------- shares, progress
+
+    def _send_waiting(self) -> None:
+        """Send what was coalesced and is due by append time."""
+        clock = self._time.clock
+        for key in [k for k in self._early if clock >= self._early_sent.get(k, NEVER) + self._rules.coalesce]:
+            self._send_early(key)
+        if self._revise_at is not None and clock >= self._revise_at:
+            self._send_revised()
+
+    def _send_revised(self) -> None:
+        if self._revise_at is None:
+            return
+        dirty, lives = sorted(self._dirty, key=lambda one: (one[2], one[0], one[1])), sorted(self._dirty_live)
+        self._dirty.clear()
+        self._dirty_live.clear()
+        self._revise_at = None
+        for space, seam, pane in dirty:
+            self._send_share((space, seam), pane)
+        for pane in lives:
+            self._tell_progress(pane)
+
+    def _send_share(self, key: _SeamKey, number: int) -> None:
+        """This partition's share of a seam at the end of a closed pane, if it has or had anything to say there."""
+        sent = self._shares.get(key, {})
+        known = sent.get(number)
+        before = sent.get(number - 1)
+        revision = 0 if known is None else known[0] + 1
+        share = share_at(self._place(key), self._members.get(key, {}).values(), number, revision)
+        had_children = before is not None and before[1] > 0
+        if known is None and not share.children and not share.deltas and not had_children:
+            return
+        self._shares.setdefault(key, {})[number] = [revision, share.children]
+        self._put(PARTIALS, _parent_key(key), encode(share))
+
+    def _tell_progress(self, number: int) -> None:
+        """How far we are, to every partition of the partials: they wait for each other's panes."""
+        told = self._progress.get(number, -1) + 1
+        self._progress[number] = told
+        end = (number + 1) * self._rules.pane
+        progress = encode(
+            ProgressWire(
+                id=record_id("progress", Level.SEAM.value, self._partition, end, told),
+                level=Level.SEAM,
+                source=self._partition,
+                window_end=end,
+                watermark=self._time.watermark,
+                held=self._time.held,
+                live=self._live.get(number, {}),
+            )
+        )
+        for peer in range(self._peers):
+            self._effects.outputs.append(Output(PARTIALS, b"progress", progress, partition=peer))
+
+    def _place(self, key: _SeamKey) -> Place:
+        space, seam = key
+        links = self._registry.population(seam) is Population.LINKS
+        return Place(seam, space or None, self._partition, links, self._rules, self._decay, self._power)
+
+    def _put(self, topic: str, key: bytes | None, value: bytes | None, headers: Any = ()) -> None:
+        self._effects.outputs.append(Output(topic, key, value, headers))
+
+    # ----------------------------------------------------------------------------------------- who is known, and state
+
+    def _enrol(self, name: str, state: ConnectionState) -> None:
+        """Make a connection a member of every seam it has a track of."""
+        space = state.experiment_id or ""
+        for seam in state.seams:
+            members = self._members.setdefault((space, seam), {})
+            if members.get(name) is not state:
+                members[name] = state
+
+    def _strike(self, name: str) -> None:
+        """Drop a connection for good."""
+        state = self._states.pop(name)
+        self._touched.add(name)
+        for seam in state.seams:
+            key = (state.experiment_id or "", seam)
+            members = self._members.get(key, {})
+            members.pop(name, None)
+            if not members:
+                self._members.pop(key, None)
+
+    def _evict(self) -> None:
+        """Make room: the connections heard of least recently leave, their open pane is scored once more."""
+        room = max(1, self._rules.max_connections // 100)
+        oldest = sorted(self._states, key=lambda name: (self._states[name].newest, name))[:room]
+        for name in oldest:
+            state = self._states[name]
+            self.tallies["evicted:connections"] += 1
+            if state.forgotten is None and self._closed is not None:
+                pane = max(self._closed + 1, state.first)
+                scores = scores_at(state.whole, pane, self._rules, self._decay)
+                self._publish(state, pane, scores, spoke=True)
+                self._forget(state, pane)
+            self._strike(name)
+
+    def _dump_core(self) -> list[Any]:
+        return [
+            _FORMAT,
+            self._rules.pane,
+            self._time.dump(),
+            self._closed,
+            self._places.taken,
+            sorted(self._unknown.known),
+            sorted(self._fields.known),
+            sorted(self._live.items()),
+            [[*key, sorted(sent.items())] for key, sent in sorted(self._shares.items())],
+            sorted(self._progress.items()),
+            sorted(self._dirty),
+            sorted(self._dirty_live),
+            self._revise_at,
+            [[*key, sorted(panes)] for key, panes in sorted(self._early.items())],
+            [[*key, at] for key, at in sorted(self._early_sent.items())],
+            [[*key, sent] for key, sent in sorted(self._early_count.items())],
+        ]
+
+    def _load_core(self, core: list[Any]) -> None:
+        if core[0] > _FORMAT:
+            message = f"scorer state: format {core[0]}, this version reads up to {_FORMAT}"
+            raise ValueError(message)
+        if core[1] != self._rules.pane:
+            message = f"scorer state: made with panes of {core[1]} ms, the rules say {self._rules.pane} ms"
+            raise ValueError(message)
+        self._time.restore(core[2])
+        self._closed = core[3]
+        self._places.taken = core[4]
+        self._unknown.known = set(core[5])
+        self._fields.known = set(core[6])
+        self._live = dict(core[7])
+        self._shares = {(space, seam): dict(sent) for space, seam, sent in core[8]}
+        self._progress = dict(core[9])
+        self._dirty = {(space, seam, pane) for space, seam, pane in core[10]}
+        self._dirty_live = set(core[11])
+        self._revise_at = core[12]
+        self._early = {(space, seam): set(panes) for space, seam, panes in core[13]}
+        self._early_sent = {(space, seam): at for space, seam, at in core[14]}
+        self._early_count = {(space, seam, pane): sent for space, seam, pane, sent in core[15]}
+
+
+def _name(event: HotEvent) -> str:
+    """What a connection of a key space is called in the state."""
+    if event.experiment_id is None:
+        return event.connection_id
+    return f"{event.connection_id}{_SEPARATOR}{event.experiment_id}"
+
+
+def _parent_key(key: _SeamKey) -> bytes:
+    space, seam = key
+    return (f"{seam}@{space}" if space else seam).encode()
