@@ -198,7 +198,7 @@ class RollUp:
             progress = progress_record(self._partition, due)
             for peer in range(self._peers):
                 self._put(PARTIALS, "progress", progress, peer)
-        self._memory.prune(level)
+        self._memory.prune(level, due)
 
     def _panes_to(self, due: Instant, level: Level) -> Iterator[Instant]:
         """The panes up to ``due`` in which anything can happen, in order.

@@ -83,12 +83,9 @@ class Memory:
         floor = min(wanted, slowest) if slowest is not None else 0
         return max(floor, final - PANES_KEPT_AT_MOST * pane)
 
-    def prune(self, level: Level) -> None:
+    def prune(self, level: Level, final: Instant) -> None:
         """Forget panes that nothing can revise, and parents of which nothing is left."""
         sources, rules = self.sources[level], self._rules
-        final = sources.final
-        if final is None:
-            return
         floor, kept = self.floor(sources), sources.last_panes()
         shown = min(floor, final - rules.voices.recent_panes * rules.pane)
         for number in sources.forget_before(floor):
