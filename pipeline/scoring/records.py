@@ -108,9 +108,7 @@ def voice_record(
         dimension=_dimension(causes),
         omega=round(driving.get(saying.voice, scores.trust_omega), 6),
         lambda_=voice_lambda(saying.voice),
-        fractal_metadata=VoiceMetadataWire(
-            pain, chaos, trust, _loudest_seam(state, saying.voice, number, rules, decay)
-        ),
+        fractal_metadata=VoiceMetadataWire(pain, chaos, trust, seam),
         subject=state.subject,
         level=Level.CONNECTION,
         voice=saying.voice,

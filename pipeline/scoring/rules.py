@@ -1,7 +1,6 @@
 """Every number of the scoring rules, with its unit, as frozen values.
 
-Nothing else in this package holds a number of its own. Settings fill these values; ``RULES_VERSION`` is part of the
-state, so that state made under other rules is not misread.
+Nothing else in this package holds a number of its own. Settings fill these values.
 """
 
 from __future__ import annotations
