@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from pipeline.rolling.memory import PANES_KEPT_AT_MOST, Memory
 from pipeline.rolling.merging import LATEST, Gones, LevelScore, add_up, carried, is_sound, painless
-from pipeline.rolling.parents import Early, Parent
+from pipeline.rolling.parents import Parent
 from pipeline.rolling.records import (
     digest_of,
     heard_of,
@@ -128,7 +128,7 @@ class RollUp:
         self._memory.touch("share", parent.subject, str(end), str(source))
         final = sources.final
         if final is None or end > final:
-            if parent.is_early_at(end):
+            if end in parent.early:
                 self._speak_early(parent, end)
         elif passed:
             # A source that was passed over is taken back in with its progress, all its shares at once.
@@ -143,14 +143,12 @@ class RollUp:
             # The source is passed over, held perhaps: it speaks into the pane that is open here.
             end = sources.final + self._rules.pane
         parent = self._memory.parents.get(share.parent)
-        known = parent.early.get(source) if parent else None
-        if known is not None and (known.end, known.share.revision) > (end, share.revision):
-            return _STALE
-        if known is not None and known.share == share:
+        known = parent.early.get(end, {}).get(source) if parent else None
+        if known is not None and (known.window_end, known.revision) >= (share.window_end, share.revision):
             return _STALE
         parent = self._memory.parent(share.parent)
-        parent.early[source] = Early(end, share)
-        self._memory.touch("early", parent.subject, str(source))
+        parent.early.setdefault(end, {})[source] = share
+        self._memory.touch("early", parent.subject, str(end), str(source))
         self._speak_early(parent, end)
         return _MERGED
 
@@ -325,15 +323,15 @@ class RollUp:
         links = self._counts_links(parent)
         live = 0
         for number, source in enumerate(self._memory.sources[parent.level].all):
-            early = parent.early.get(number)
+            early = parent.early.get(end, {}).get(number)
             told = source.live_at(end, parent.key_space)
             if (closed := parent.share(end, number)) is not None:
                 shares.append(closed)
-            elif early is not None and early.end == end:
-                if links and early.share.live is None and source.window_end is None:
+            elif early is not None:
+                if links and early.live is None and source.window_end is None:
                     return None  # Nobody knows yet how many links there are, so nothing is certain.
-                shares.append(early.share)
-                told = told if early.share.live is None else early.share.live
+                shares.append(early)
+                told = told if early.live is None else early.live
             elif source.window_end is not None and (last := parent.share(source.window_end, number)) is not None:
                 shares.append(painless(last))
             live += told
@@ -341,9 +339,11 @@ class RollUp:
         return score
 
     def _forget_early(self, parent: Parent, end: Instant) -> None:
-        for source in [number for number, early in parent.early.items() if early.end <= end]:
-            del parent.early[source]
-            self._memory.touch("early", parent.subject, str(source))
+        for past in [one for one in parent.early if one <= end]:
+            for source in parent.early.pop(past):
+                self._memory.touch("early", parent.subject, str(past), str(source))
+            if parent.early_pain.pop(past, None) is not None:
+                self._memory.touch("voice", parent.subject)
 
     # ------------------------------------------------------------------------------------- to the level above
 
@@ -370,21 +370,21 @@ class RollUp:
 
     def _forward_early(self, parent: Parent, end: Instant, pain: float) -> None:
         """Tell the ecosystem at once when a seam's early pain crosses a threshold or has grown much."""
-        told = parent.early_pain if parent.early_end == end else 0.0
+        told = parent.early_pain.get(end, 0.0)
         thresholds = (self._rules.early_share_pain, self._rules.voices.alarm_pain_above)
         crosses = any(told <= threshold < pain for threshold in thresholds)
         if not crosses and not (pain > thresholds[0] and pain >= told + _EARLY_STEP):
             return
-        parent.early_end, parent.early_pain = end, pain
+        parent.early_pain[end] = pain
         self._memory.touch("voice", parent.subject)
         family = [p for p in self._memory.of(Level.SEAM) if p.key_space == parent.key_space]
         scored = [(p, self._early_score(p, end)) for p in family]
         children = [(p, score) for p, score in scored if score is not None]
         subject = join_subject(Level.ECOSYSTEM, ECOSYSTEM_NAME, parent.key_space or None)
-        open_end, sent = self._memory.forwarded_early.get(subject, (end, 0))
-        revision = sent if open_end == end else 0
-        self._memory.forwarded_early[subject] = (end, revision + 1)
-        self._memory.touch("forwarded_early", subject)
+        counts = self._memory.forwarded_early.setdefault(subject, {})
+        revision = counts.get(end, 0)
+        counts[end] = revision + 1
+        self._memory.touch("forwarded_early", subject, str(end))
         gone = seams_gone([], end, self._rules)
         record = share_record(subject, self._partition, end, children, gone, self._rules, revision=revision, early=True)
         self._put(PARTIALS, _ecosystem_key(parent.key_space), record)

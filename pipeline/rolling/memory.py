@@ -16,14 +16,12 @@ from .state import (
     Forwarded,
     Levels,
     Place,
-    dump_early,
     dump_forwarded,
     dump_levels,
     dump_parent,
     dump_share,
     dump_source,
     dump_told,
-    load_early,
     load_forwarded,
     load_levels,
     load_parent,
@@ -44,8 +42,11 @@ class Memory:
     """The state of one processor. Who changes something says so with :meth:`touch`."""
 
     def __init__(self, scorers: int, rollups: int, rules: ScoreRules) -> None:
+        # A source tells its progress once per pane, an idle one up to an idle timeout later than a busy one.
         patience = Patience(
-            silent_after=rules.pane + rules.idle_timeout, blocked_after=rules.idle_timeout, mute_after=rules.hold
+            silent_after=rules.pane + 3 * rules.idle_timeout,
+            blocked_after=2 * rules.idle_timeout,
+            mute_after=rules.hold,
         )
         self.sources = {Level.SEAM: Sources(scorers, patience), Level.ECOSYSTEM: Sources(rollups, patience)}
         """Of the parents of each level."""
@@ -53,8 +54,8 @@ class Memory:
         """By subject."""
         self.forwarded: dict[str, dict[Instant, Forwarded]] = {}
         """By ecosystem and pane end."""
-        self.forwarded_early: dict[str, tuple[Instant, int]] = {}
-        """By ecosystem: the open pane, and how many shares were sent early in it."""
+        self.forwarded_early: dict[str, dict[Instant, int]] = {}
+        """By ecosystem and the end of the open pane: how many shares were sent early in it."""
         self._rules = rules
         self._changed: dict[Place, None] = {}
         self._is_marked = False
@@ -101,7 +102,7 @@ class Memory:
                 del self.parents[parent.subject]
                 self.touch("voice", parent.subject)
         if level is Level.SEAM:
-            self._prune_forwarded(floor)
+            self._prune_forwarded(floor, final)
 
     def snapshot(self) -> Iterable[StateRecord]:
         """What changed since the last snapshot."""
@@ -117,16 +118,19 @@ class Memory:
             if value is not None:
                 self._restore_one(place_of(key), value)
 
-    def _prune_forwarded(self, floor: Instant) -> None:
+    def _prune_forwarded(self, floor: Instant, final: Instant) -> None:
         for subject, sent in list(self.forwarded.items()):
             for end in [e for e in sent if e < floor]:
                 del sent[end]
                 self.touch("forwarded", subject, str(end))
             if not sent:
                 del self.forwarded[subject]
-        for subject in [s for s, (end, _) in self.forwarded_early.items() if end < floor]:
-            del self.forwarded_early[subject]
-            self.touch("forwarded_early", subject)
+        for subject, counts in list(self.forwarded_early.items()):
+            for end in [e for e in counts if e <= final]:
+                del counts[end]
+                self.touch("forwarded_early", subject, str(end))
+            if not counts:
+                del self.forwarded_early[subject]
 
     def _value_at(self, place: Place) -> bytes | None:
         """The value of a state key now; None when there is nothing any more."""
@@ -140,8 +144,8 @@ class Memory:
             forwarded = self.forwarded.get(rest[0], {}).get(int(rest[1]))
             return dump_forwarded(forwarded) if forwarded else None
         if kind == "forwarded_early":
-            early = self.forwarded_early.get(rest[0])
-            return dump_forwarded(Forwarded(early[1], str(early[0]))) if early else None
+            count = self.forwarded_early.get(rest[0], {}).get(int(rest[1]))
+            return dump_forwarded(Forwarded(count, "")) if count else None
         parent = self.parents.get(rest[0])
         return None if parent is None else _value_of(parent, kind, [int(part) for part in rest[1:]])
 
@@ -181,8 +185,7 @@ class Memory:
         self.forwarded.setdefault(where[0], {})[int(where[1])] = load_forwarded(value)
 
     def _restore_forwarded_early(self, where: Sequence[str], value: bytes) -> None:
-        sent, end = load_forwarded(value)
-        self.forwarded_early[where[0]] = (int(end), sent)
+        self.forwarded_early.setdefault(where[0], {})[int(where[1])] = load_forwarded(value).revision
 
 
 def _value_of(parent: Parent, kind: str, where: Sequence[int]) -> bytes | None:
@@ -190,8 +193,8 @@ def _value_of(parent: Parent, kind: str, where: Sequence[int]) -> bytes | None:
         share = parent.share(where[0], where[1])
         return dump_share(share) if share else None
     if kind == "early":
-        early = parent.early.get(where[0])
-        return dump_early(early) if early else None
+        early = parent.early.get(where[0], {}).get(where[1])
+        return dump_share(early) if early else None
     if kind == "told":
         told = parent.told.get(where[0])
         return dump_told(told) if told else None
@@ -202,7 +205,7 @@ def _restore_parent(parent: Parent, kind: str, where: Sequence[int], value: byte
     if kind == "share":
         parent.shares.setdefault(where[0], {})[where[1]] = load_share(value)
     elif kind == "early":
-        parent.early[where[0]] = load_early(value)
+        parent.early.setdefault(where[0], {})[where[1]] = load_share(value)
     elif kind == "told":
         parent.told[where[0]] = load_told(value)
     elif kind == "voice":

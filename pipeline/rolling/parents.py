@@ -11,15 +11,7 @@ from schemas.wire import MomentWire, PartialWire
 
 from .merging import Triple
 
-__all__ = ["Early", "Parent", "Told"]
-
-
-class Early(NamedTuple):
-    """A source's share of the open pane."""
-
-    end: Instant
-    """Of the pane in which it counts."""
-    share: PartialWire
+__all__ = ["Parent", "Told"]
 
 
 class Told(NamedTuple):
@@ -43,15 +35,14 @@ class Parent:
     """The experiment; empty in production."""
     shares: dict[Instant, dict[int, PartialWire]] = field(default_factory=dict)
     """By pane end and source."""
-    early: dict[int, Early] = field(default_factory=dict)
-    """By source, the newest."""
+    early: dict[Instant, dict[int, PartialWire]] = field(default_factory=dict)
+    """Shares of open panes, by the end of the pane in which they count, and source."""
     told: dict[Instant, Told] = field(default_factory=dict)
     memory: VoiceMemory = MUTE
     last_record: Instant | None = None
     """Newest pane with a record."""
-    early_end: Instant = 0
-    early_pain: float = 0.0
-    """What was last told to the level above, for which open pane."""
+    early_pain: dict[Instant, float] = field(default_factory=dict)
+    """What was last told to the level above, by the end of the open pane."""
 
     @classmethod
     def of(cls, subject: str) -> Parent:
@@ -63,10 +54,6 @@ class Parent:
     def share(self, end: Instant, source: int) -> PartialWire | None:
         """The share of a source at a pane's end."""
         return self.shares.get(end, {}).get(source)
-
-    def is_early_at(self, end: Instant) -> bool:
-        """Whether a source spoke early for the pane that ends here."""
-        return any(early.end == end for early in self.early.values())
 
     def recent(self, end: Instant, panes: int, pane: Millis) -> tuple[MomentWire, ...]:
         """The scores of the last panes up to this one, oldest first."""

@@ -15,7 +15,7 @@ from schemas.types import Instant, Millis
 from schemas.wire import PartialWire
 
 from .merging import Triple
-from .parents import Early, Parent, Told
+from .parents import Parent, Told
 from .sources import Source
 
 __all__ = [
@@ -23,14 +23,12 @@ __all__ = [
     "Forwarded",
     "Levels",
     "Place",
-    "dump_early",
     "dump_forwarded",
     "dump_levels",
     "dump_parent",
     "dump_share",
     "dump_source",
     "dump_told",
-    "load_early",
     "load_forwarded",
     "load_levels",
     "load_parent",
@@ -118,16 +116,6 @@ def load_share(value: bytes) -> PartialWire:
     return share
 
 
-def dump_early(early: Early) -> bytes:
-    """As a state value."""
-    return msgspec.json.encode(early)
-
-
-def load_early(value: bytes) -> Early:
-    """From a state value."""
-    return msgspec.json.decode(value, type=Early)
-
-
 def dump_told(told: Told) -> bytes:
     """As a state value."""
     return msgspec.json.encode(told)
@@ -141,13 +129,15 @@ def load_told(value: bytes) -> Told:
 
 def dump_parent(parent: Parent) -> bytes:
     """As a state value: what is not kept by pane."""
-    remembered: list[Any] = [dump_memory(parent.memory), parent.last_record, parent.early_end, parent.early_pain]
+    early_pain = [[end, pain] for end, pain in sorted(parent.early_pain.items())]
+    remembered: list[Any] = [dump_memory(parent.memory), parent.last_record, early_pain]
     return msgspec.json.encode(remembered)
 
 
 def load_parent(value: bytes, parent: Parent) -> None:
     """From a state value, into a parent."""
-    memory, parent.last_record, parent.early_end, parent.early_pain = msgspec.json.decode(value)
+    memory, parent.last_record, early_pain = msgspec.json.decode(value)
+    parent.early_pain = dict(early_pain)
     parent.memory = load_memory(memory)
 
 
