@@ -98,6 +98,8 @@ class SlackSink:
             "channel": channel,
             "ts": f"{int(now)}.{self._serial:06d}",
             **_content(arguments),
+            "posted_at": now,
+            "first_text": str(arguments.get("text") or ""),
             "edits": 0,
         }
         if thread is not None:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from schemas.types import Level, VoiceName
 
-from .weather import CUT_LINKS
+from .weather import CUT_LINKS, CUT_S
 
-__all__ = ["Facts", "Heard", "Incident", "Message", "Row", "judge"]
+__all__ = ["SEAM", "Facts", "Heard", "Incident", "Message", "Row", "judge"]
 
 SEAM = "seam:network_infrastructure"
-CUT_S, HEALED_S, BLIPS_S, SLOW_S = 15.0, 19.0, 40.0, 60.0
+HEALED_S, BLIPS_S, SLOW_S = 19.0, 40.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,16 @@ class Row:
     ok: bool
 
 
-def _first(voices: Sequence[Heard], *, after_s: float, voice: VoiceName, subject: str, deltas: Sequence[str]) -> float | None:
+def _first(
+    voices: Sequence[Heard], *, after_s: float, voice: VoiceName, subject: str, deltas: Sequence[str]
+) -> float | None:
     return next(
-        (h.at_s for h in voices if h.at_s >= after_s and h.voice == voice and h.subject == subject and h.delta in deltas), None
+        (
+            h.at_s
+            for h in voices
+            if h.at_s >= after_s and h.voice == voice and h.subject == subject and h.delta in deltas
+        ),
+        None,
     )
 
 
@@ -92,12 +99,20 @@ def _calm(facts: Facts) -> tuple[Row, ...]:
     trust = facts.calm_trust
     return (
         Row("calm: no voice", f"{len(early)} voices before the cut", not early),
-        Row("calm: trust of the seam over .7", "no score" if trust is None else f"trust {trust:.3f}", trust is not None and trust > 0.7),
+        Row(
+            "calm: trust of the seam over .7",
+            "no score" if trust is None else f"trust {trust:.3f}",
+            trust is not None and trust > 0.7,
+        ),
     )
 
 
 def _cut(facts: Facts) -> tuple[Row, ...]:
-    links = {h.subject for h in facts.voices if h.level == Level.CONNECTION and h.voice == VoiceName.ALARM and CUT_S <= h.at_s < BLIPS_S}
+    links = {
+        h.subject
+        for h in facts.voices
+        if h.level == Level.CONNECTION and h.voice == VoiceName.ALARM and CUT_S <= h.at_s < BLIPS_S
+    }
     alarm = _first(facts.voices, after_s=CUT_S, voice=VoiceName.ALARM, subject=SEAM, deltas=_BEGINS)
     posts = [message for message in facts.messages if CUT_S <= message.at_s < BLIPS_S]
     pages = [incident for incident in facts.incidents if CUT_S <= incident.at_s < BLIPS_S]
@@ -105,7 +120,11 @@ def _cut(facts: Facts) -> tuple[Row, ...]:
         Row("cut: link Alarms", f"{len(links)} of {CUT_LINKS} links", 0 < len(links) <= CUT_LINKS),
         Row("cut: seam Alarm within 10 s", _at(alarm), alarm is not None and alarm <= CUT_S + 10),
         Row("cut: 1 Slack message", f"{len(posts)} messages", len(posts) == 1),
-        Row("cut: 1 PagerDuty incident in the whole run", f"{len(pages)} incidents, {len(facts.incidents)} in all", len(pages) == len(facts.incidents) == 1),
+        Row(
+            "cut: 1 PagerDuty incident in the whole run",
+            f"{len(pages)} incidents, {len(facts.incidents)} in all",
+            len(pages) == len(facts.incidents) == 1,
+        ),
     )
 
 
@@ -115,23 +134,39 @@ def _back(facts: Facts) -> tuple[Row, ...]:
     lasted = None if alarm is None or green is None else green - alarm.at_s
     incident = next((incident for incident in facts.incidents if CUT_S <= incident.at_s < BLIPS_S), None)
     resolved = incident.resolved_at_s if incident else None
-    party = _first(facts.voices, after_s=HEALED_S, voice=VoiceName.CELEBRATION, subject=SEAM, deltas=("voice_celebrated",))
+    party = _first(
+        facts.voices, after_s=HEALED_S, voice=VoiceName.CELEBRATION, subject=SEAM, deltas=("voice_celebrated",)
+    )
     thread = [at for at, text in alarm.replies if "Celebration" in text] if alarm else []
     return (
-        Row("back: the message turns green, duration ≤ 36 s", "not green" if lasted is None else f"after {lasted:.1f} s", lasted is not None and lasted <= 36),
+        Row(
+            "back: the message turns green, duration ≤ 36 s",
+            "not green" if lasted is None else f"after {lasted:.1f} s",
+            lasted is not None and lasted <= 36,
+        ),
         Row("back: PagerDuty resolved by the same key", _at(resolved), resolved is not None),
-        Row("back: Celebration 35 ± 5 s after the cut ended", _at(party), party is not None and 30 <= party - HEALED_S <= 40),
+        Row(
+            "back: Celebration 35 ± 5 s after the cut ended",
+            _at(party),
+            party is not None and 30 <= party - HEALED_S <= 40,
+        ),
         Row("back: Celebration in the thread", f"{len(thread)} replies", len(thread) == 1),
     )
 
 
 def _later(facts: Facts) -> tuple[Row, ...]:
-    curious = {h.subject for h in facts.voices if h.voice == VoiceName.CURIOSITY and h.at_s >= BLIPS_S and h.delta in _BEGINS}
+    curious = {
+        h.subject for h in facts.voices if h.voice == VoiceName.CURIOSITY and h.at_s >= BLIPS_S and h.delta in _BEGINS
+    }
     blipped = {f"connection:{link}" for link in facts.blip_links}
     concern = _first(facts.voices, after_s=SLOW_S, voice=VoiceName.CONCERN, subject=SEAM, deltas=_BEGINS)
     told = [message for message in facts.messages if message.at_s >= SLOW_S and "Concern" in message.text]
     return (
-        Row("blips: Curiosity of these 3 links", f"{len(curious & blipped)} of {len(blipped)}", curious & blipped == blipped),
+        Row(
+            "blips: Curiosity of these 3 links",
+            f"{len(curious & blipped)} of {len(blipped)}",
+            curious & blipped == blipped,
+        ),
         Row("slow: Concern of the seam", _at(concern), concern is not None),
         Row("slow: told once in Slack", f"{len(told)} messages", len(told) == 1),
     )
@@ -141,7 +176,11 @@ def _end(facts: Facts) -> tuple[Row, ...]:
     left = facts.left_running
     unread = facts.unaccounted is None
     return (
-        Row("events unaccounted for: 0", "could not be read" if unread else f"{facts.unaccounted:g}", facts.unaccounted == 0),
+        Row(
+            "events unaccounted for: 0",
+            "could not be read" if unread else f"{facts.unaccounted:g}",
+            facts.unaccounted == 0,
+        ),
         Row("no process left", ", ".join(left) or "none", not left),
     )
 

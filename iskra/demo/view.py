@@ -120,13 +120,19 @@ def _message(message: Message) -> RenderableType:
 def _incident(incident: Incident) -> RenderableType:
     resolved = incident.resolved_at_s
     state = "triggered" if resolved is None else f"resolved at {resolved:.1f} s"
-    return Panel(Text(incident.summary), title=f"PagerDuty, {state}", border_style="red" if resolved is None else "green")
+    return Panel(
+        Text(incident.summary), title=f"PagerDuty, {state}", border_style="red" if resolved is None else "green"
+    )
 
 
 def draw(view: View) -> RenderableType:
     """One screen."""
-    head = Align.center(Text(f"∆DΩΛ   {view.at_s:5.1f} s of {END_S:.0f}   {view.spell}   (one pane = 2 s)   Ctrl-C ends", style="bold"))
-    told = [_message(message) for message in view.messages[-3:]] + [_incident(incident) for incident in view.incidents[-2:]]
+    head = Align.center(
+        Text(f"∆DΩΛ   {view.at_s:5.1f} s of {END_S:.0f}   {view.spell}   (one pane = 2 s)   Ctrl-C ends", style="bold")
+    )
+    told = [_message(message) for message in view.messages[-3:]] + [
+        _incident(incident) for incident in view.incidents[-2:]
+    ]
     layout = Layout()
     layout.split_column(Layout(head, size=1), Layout(name="body"))
     layout["body"].split_row(Layout(name="left"), Layout(name="right"))

@@ -10,12 +10,13 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["BLIP_LINKS", "CUT_LINKS", "END_S", "LINKS", "SPELLS", "Change", "Fault", "Spell", "forecast"]
+__all__ = ["BLIP_LINKS", "CUT_LINKS", "CUT_S", "END_S", "LINKS", "SPELLS", "Change", "Fault", "Spell", "forecast"]
 
 LINKS = 60
 CUT_LINKS = 36
 BLIP_LINKS = 3
 END_S = 120.0
+CUT_S = 15.0
 
 
 class Fault(StrEnum):
@@ -69,7 +70,9 @@ def forecast(seed: int) -> tuple[Change, ...]:
     blip = tuple(sorted(order[CUT_LINKS : CUT_LINKS + BLIP_LINKS]))
     changes = [Change(15.0, Fault.CUT, cut), Change(19.0, Fault.HEAL, cut)]
     changes += [
-        Change(start + 1.5 * place, Fault.BLIP, (link,)) for start in (40.0, 46.5, 53.0) for place, link in enumerate(blip)
+        Change(start + 1.5 * place, Fault.BLIP, (link,))
+        for start in (40.0, 46.5, 53.0)
+        for place, link in enumerate(blip)
     ]
     changes.append(Change(60.0, Fault.SLOW, tuple(range(LINKS))))
     return tuple(sorted(changes, key=lambda change: change.at_s))

@@ -46,7 +46,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 def iskra(*arguments: str, settings: Mapping[str, str], stdin: str | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """One command of the front door, run to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "iskra", *arguments],
+        [sys.executable, "-m", "iskra.commands.main", *arguments],
         env=environment(settings),
         input=stdin,
         capture_output=True,
@@ -60,7 +60,7 @@ def iskra(*arguments: str, settings: Mapping[str, str], stdin: str | None = None
 class WorkerProcess:
     """``iskra worker NAME`` in the foreground, its log read line by line."""
 
-    def __init__(self, name: str, settings: Mapping[str, str], entry: str = "iskra") -> None:
+    def __init__(self, name: str, settings: Mapping[str, str], entry: str = "iskra.commands.main") -> None:
         self.name = name
         self.lines: list[str] = []
         self.process = subprocess.Popen(
@@ -134,7 +134,7 @@ class WorkerProcess:
 
 
 @contextmanager
-def worker(name: str, settings: Mapping[str, str], entry: str = "iskra") -> Iterator[WorkerProcess]:
+def worker(name: str, settings: Mapping[str, str], entry: str = "iskra.commands.main") -> Iterator[WorkerProcess]:
     """A ready worker that is gone afterwards, whatever happened."""
     running = WorkerProcess(name, settings, entry)
     try:
