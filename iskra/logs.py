@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-__all__ = ["JsonLines", "ReadableLines", "configure", "logging_config", "redact"]
+__all__ = ["JsonLines", "ReadableLines", "WithoutBanner", "configure", "logging_config", "redact"]
 
 QUIET = ("aiohttp", "aiokafka", "asyncio", "faust", "kafka", "mode", "slack_sdk", "websockets")
 """Libraries heard from WARNING on."""
@@ -139,6 +139,14 @@ class ReadableLines(logging.Formatter):
         return f"{line}\n{trace}" if trace else line
 
 
+class WithoutBanner(logging.Filter):
+    """Drops what mode says of each service it starts and stops: sixteen lines without news."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record stays."""
+        return record.levelno > logging.INFO or not str(record.msg).startswith("[^")
+
+
 def logging_config(
     role: str = "", *, level: str = "INFO", readable: bool = False, stream: str = "ext://sys.stderr"
 ) -> dict[str, Any]:
@@ -148,7 +156,10 @@ def logging_config(
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": formatter, "role": role}},
-        "handlers": {"lines": {"class": "logging.StreamHandler", "formatter": "lines", "stream": stream}},
+        "filters": {"banner": {"()": WithoutBanner}},
+        "handlers": {
+            "lines": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["banner"], "stream": stream}
+        },
         "root": {"handlers": ["lines"], "level": level},
         "loggers": {name: {"level": "WARNING", "propagate": True, "handlers": []} for name in QUIET},
     }

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import os
 import stat
 import tomllib
@@ -26,6 +25,7 @@ from typing import Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from alerts.settings import AlertsSettings
+from iskra import strict_json
 from iskra.problems import SettingsProblem
 from pipeline.agents.core.options import AgentOptions
 from pipeline.agents.environ import SettingError, options_from
@@ -131,7 +131,7 @@ def load(
     except ValidationError as error:
         raise SettingsProblem(_findings(error, origins)) from None
     if environment.get("ISKRA_ENV") == "production" and _readable_off_loopback(settings.kafka):
-        msg = "kafka.security_protocol: plain text off loopback in production: use SASL_SSL, or confirm with allow_plaintext"
+        msg = "kafka.security_protocol: plain text off loopback in production: use SASL_SSL, or set allow_plaintext"
         raise SettingsProblem([msg])
     return Loaded(settings, origins)
 
@@ -231,7 +231,7 @@ def _value(text: str, annotation: Any, where: str, findings: list[str]) -> Any:
     if not _is_structured(annotation):
         return text
     try:
-        return _json(text)
+        return strict_json.loads(text)
     except ValueError as error:
         findings.append(f"{where} must be JSON: {error}")
         return None
@@ -299,7 +299,7 @@ def _from_file(file: Path, findings: list[str]) -> _Tree:
         elif file.suffix in {".yaml", ".yml"}:
             tree = _yaml(text)
         elif file.suffix == ".json":
-            tree = _json(text)
+            tree = strict_json.loads(text)
         else:
             findings.append(f"{file}: must end with .toml, .yaml, .yml or .json")
             return {}
@@ -313,22 +313,6 @@ def _from_file(file: Path, findings: list[str]) -> _Tree:
         return {}
     _unknown_keys(Settings, tree, "", str(file), findings)
     return tree
-
-
-def _json(text: str) -> Any:
-    """JSON without repeated keys, NaN and infinities. Raises ValueError."""
-
-    def pairs(items: list[tuple[str, Any]]) -> _Tree:
-        if len({key for key, _ in items}) < len(items):
-            msg = "a key stands twice"
-            raise ValueError(msg)
-        return dict(items)
-
-    def constant(word: str) -> Any:
-        msg = f"{word} is no number of JSON"
-        raise ValueError(msg)
-
-    return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
 
 
 def _yaml(text: str) -> Any:

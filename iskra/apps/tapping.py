@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from iskra import strict_json
 from iskra.problems import SettingsProblem
 from pipeline.runtime.contract import Record
 from schemas import topics
@@ -72,8 +73,8 @@ def as_data(record: Record) -> dict[str, Any]:
     }
     if record.value is not None:
         try:
-            shown["value"] = json.loads(record.value)
-        except (ValueError, RecursionError):
+            shown["value"] = strict_json.loads(record.value)
+        except ValueError:
             try:
                 shown["value"] = record.value.decode()
             except UnicodeDecodeError:

@@ -106,6 +106,7 @@ def _rollup(settings: Settings) -> Stage:
         name="rollup",
         source=topics.PARTIALS,
         state=topics.STATE_ROLLUP,
-        outputs=(topics.SCORES, topics.VOICES, topics.PARTIALS),
+        # EVENTS is never written: it stands here because the roll-up must know how many partitions report to it.
+        outputs=(topics.SCORES, topics.VOICES, topics.PARTIALS, topics.EVENTS),
         factory=lambda assignment: RollUp(assignment, rules, registry),
     )

@@ -38,7 +38,11 @@ def settings_of(ctx: typer.Context) -> Settings:
 
 def data(value: Any) -> None:
     """One line of data on stdout: a text as it is, anything else as JSON."""
-    typer.echo(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        typer.echo(text)
+    except UnicodeEncodeError:  # a lone surrogate, or a terminal that is not UTF-8
+        typer.echo(text.encode("ascii", "backslashreplace").decode())
 
 
 def talk(text: str) -> None:

@@ -13,15 +13,16 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Events: check them, send them.", rich_markup_mode=None, no_args_is_help=True)
 
-File = Annotated[
-    str, typer.Argument(metavar="FILE|-", help="One JSON event per line, or one over several; - is stdin.")
-]
+File = Annotated[str, typer.Argument(metavar="FILE|-", help="An event per line, or one over several; - is stdin.")]
 Key = Annotated[str | None, typer.Option(help="The Kafka key: the connection's id.")]
 
 
 @app.command()
 def check(ctx: typer.Context, file: File, key: Key = "c-1") -> None:
-    """Say of each event whether it is accepted, why not and where, and what it would weigh; exit 1 if one is rejected."""
+    """Say what a worker would make of each event.
+
+    Accepted, or the reason and place why not, and what it would weigh; exit 1 if one is rejected.
+    """
     import time
 
     from iskra.apps.checking import verdict
