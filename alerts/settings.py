@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from schemas.types import Level
@@ -11,6 +13,7 @@ from .sender import AnyReceiver, PagerDutyReceiver, SlackReceiver
 
 __all__ = ["AlertsSettings", "PagerDutySettings", "SlackSettings"]
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
@@ -62,6 +65,12 @@ class AlertsSettings(BaseModel):
         if self.slack.token is not None:
             found.append(SlackReceiver(self.slack.token.get_secret_value(), self.slack.channel, self.slack.base_url))
         return tuple(found)
+
+    def allowed(self) -> tuple[str, ...]:
+        """The pairs that may be plain HTTP: those named, and a base URL of loopback, which was set on purpose."""
+        urls = [urlsplit(url) for url in (self.slack.base_url, self.pagerduty.base_url)]
+        local = [f"{url.hostname}:{url.port}" for url in urls if url.hostname in _LOOPBACK and url.port]
+        return (*self.allow_insecure_receivers, *local)
 
     def rules(self, clock_divisor: int = 1) -> AlertRules:
         """The rules, on a clock that is so many times faster than ours (15 in the demo)."""

@@ -59,6 +59,10 @@ class Alert:
     raises: tuple[Instant, ...] = ()
     peak_pain: Unit = 0.0
     ids: tuple[str, ...] = ()
+    muted_by: str | None = None
+    """The subject whose Alarm mutes it."""
+    unmuted_at: Instant | None = None
+    """When it was last set free."""
 
     @property
     def open(self) -> bool:
@@ -116,6 +120,8 @@ def raised(before: Alert | None, facts: VoiceFacts, now: Instant, ticks: int, ru
         since=before.since,
         raised_at=before.raised_at,
         peak_pain=max(before.peak_pain, facts.pain),
+        muted_by=before.muted_by,
+        unmuted_at=before.unmuted_at,
     )
 
 

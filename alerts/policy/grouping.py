@@ -37,8 +37,6 @@ class Line:
     """Voice at the opening towards this receiver: part of its dedup key."""
     gate: str = ""
     """The gate that was last recorded, so that a hold is one decision."""
-    muted: bool = False
-    unmuted_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)

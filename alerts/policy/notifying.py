@@ -78,10 +78,8 @@ class View:
     opened_at: Instant
     wait_ms: Millis
     """From the opening to the first word."""
-    unmuted_at: Instant | None
-    """When a mute ended that had kept the group silent so far."""
-    settle_ms: Millis
-    """From there to the first word."""
+    was_muted: bool
+    """Whether a mute kept the group silent so far."""
     firing: tuple[str, ...]
     """Keys of the open alerts that are not muted, sorted."""
     open: int
@@ -118,7 +116,7 @@ def why_notify(told: Told | None, view: View, timing: Timing, now: Instant) -> V
     if view.open == 0:
         return Verdict(Reason.FLAP_ENDED if told.flapping else Reason.ALL_RESOLVED)
     if not view.firing or view.voice is None:
-        return Verdict(Reason.NONE, Gate.INHIBITED, flips_when=f"{view.muted_by} clears")
+        return Verdict(Reason.NONE, Gate.INHIBITED, flips_when=_unmuted_when(view))
     if LOUDNESS[view.voice] > LOUDNESS[told.voice]:
         return Verdict(Reason.ESCALATED)
     if view.takes_notes and (notice := _notice(told, view)) is not None:
@@ -137,20 +135,22 @@ def why_notify(told: Told | None, view: View, timing: Timing, now: Instant) -> V
     return Verdict(Reason.NONE, Gate.NOTHING_NEW, flips_at=flips_at)
 
 
+def _unmuted_when(view: View) -> str:
+    return f"{view.muted_by} clears" if view.muted_by else "the pause after a mute is over"
+
+
 def _first(view: View, now: Instant) -> Verdict:
     """To a receiver that knows nothing yet."""
     if view.open == 0:
         return Verdict(Reason.NONE, Gate.TOO_SHORT)
     if not view.firing:
-        return Verdict(Reason.NONE, Gate.INHIBITED, flips_when=f"{view.muted_by} clears")
+        return Verdict(Reason.NONE, Gate.INHIBITED, flips_when=_unmuted_when(view))
     due = view.opened_at + view.wait_ms
-    if view.unmuted_at is not None:
-        due = max(due, view.unmuted_at + view.settle_ms)
     if now < due:
         return Verdict(Reason.NONE, Gate.GROUP_WAIT, flips_at=due)
     if view.flapping:
         return Verdict(Reason.FLAPPING)
-    return Verdict(Reason.FIRST if view.unmuted_at is None else Reason.INHIBITOR_GONE)
+    return Verdict(Reason.INHIBITOR_GONE if view.was_muted else Reason.FIRST)
 
 
 def _notice(told: Told, view: View) -> Reason | None:

@@ -13,7 +13,7 @@ from schemas.types import Instant, Level, Millis, VoiceName
 
 from .alerts import Alert, AlertState, alert_key, change, cleared, held, is_repeat, raised, subject_of, ticked
 from .grouping import Group, Line, dedup_key, notification_id, placed
-from .inhibiting import alarmed_seams, muted_by
+from .inhibiting import is_muted, muted, settle_ms
 from .model import (
     LOUDNESS,
     SEVERITY,
@@ -217,7 +217,7 @@ def _gated(facts: VoiceFacts, gate: Gate | None, trigger: str | None = None) -> 
 
 def _judge(state: RoutingState, plan: Plan) -> tuple[RoutingState, tuple[Judged, ...], tuple[Intend, ...]]:
     """Ask for each living group and each of its receivers whether to speak."""
-    seams = alarmed_seams(state.alerts.values())
+    state = replace(state, alerts=muted(state.alerts, state.now))
     groups = dict(state.groups)
     verdicts: list[Judged] = []
     intents: list[Intend] = []
@@ -225,7 +225,7 @@ def _judge(state: RoutingState, plan: Plan) -> tuple[RoutingState, tuple[Judged,
         route = plan.route(group.route)
         if group.ended_at is not None or route is None:
             continue
-        after, judged, said = _judge_group(state, group, route, plan.rules, seams)
+        after, judged, said = _judge_group(state, group, route, plan.rules)
         verdicts.extend(judged)
         intents.extend(said)
         if after.ended_at is not None and all(line.told is None for line in after.lines):
@@ -236,13 +236,12 @@ def _judge(state: RoutingState, plan: Plan) -> tuple[RoutingState, tuple[Judged,
 
 
 def _judge_group(
-    state: RoutingState, group: Group, route: Route, rules: AlertRules, seams: dict[str, str]
+    state: RoutingState, group: Group, route: Route, rules: AlertRules
 ) -> tuple[Group, list[Judged], list[Intend]]:
     members = [alert for key in group.members if (alert := state.alerts.get(key)) is not None]
     standing = [alert for alert in members if alert.open]
-    mutes = {alert_key(alert.voice, alert.subject): muted_by(alert, seams) for alert in standing}
-    firing = [alert for alert in standing if mutes[alert_key(alert.voice, alert.subject)] is None]
-    mute = next((by for by in mutes.values() if by is not None), None)
+    firing = [alert for alert in standing if not is_muted(alert, state.now, rules)]
+    mute = next((alert.muted_by for alert in standing if alert.muted_by is not None), None)
     last = standing or members
     lead = max(firing or last, key=_weight) if (firing or last) else None
     if not standing:
@@ -296,19 +295,13 @@ def _duration(group: Group, lead: Alert, now: Instant) -> Millis:
 
 def _judge_line(line: Line, receiver: Receiver, scene: _Scene) -> tuple[Line, Verdict, tuple[Intend, ...]]:
     now = scene.now
-    if line.told is None and scene.standing:
-        if not scene.firing:
-            line = replace(line, muted=True, unmuted_at=None)
-        elif line.muted and line.unmuted_at is None:
-            line = replace(line, unmuted_at=now)
     voice = max((alert.voice for alert in scene.firing), key=LOUDNESS.__getitem__, default=None)
     timing = scene.rules.timing(voice or scene.lead.voice)
-    settle = _settle(scene.firing, scene.rules)
+    settle = min((settle_ms(alert.level, scene.rules) for alert in scene.firing), default=0)
     view = View(
         opened_at=scene.group.opened_at,
         wait_ms=max(timing.group_wait_ms, settle),
-        unmuted_at=line.unmuted_at,
-        settle_ms=settle,
+        was_muted=line.gate == Gate.INHIBITED.value,
         firing=tuple(sorted(alert_key(alert.voice, alert.subject) for alert in scene.firing)),
         open=len(scene.standing),
         voice=voice,
@@ -323,14 +316,6 @@ def _judge_line(line: Line, receiver: Receiver, scene: _Scene) -> tuple[Line, Ve
         return replace(line, gate=str(verdict.gate)), verdict, ()
     line, said = _say(line, receiver, scene, view, verdict.reason)
     return line, verdict, said
-
-
-def _settle(firing: tuple[Alert, ...], rules: AlertRules) -> Millis:
-    """How long a group waits for the louder voice that may be about to mute it, or to be cleared after it."""
-    levels = {alert.level for alert in firing}
-    if levels == {Level.CONNECTION}:
-        return rules.connection_wait_ms
-    return rules.ecosystem_wait_ms if levels == {Level.ECOSYSTEM} else 0
 
 
 def _say(line: Line, receiver: Receiver, scene: _Scene, view: View, reason: Reason) -> tuple[Line, tuple[Intend, ...]]:
@@ -366,7 +351,7 @@ def _say(line: Line, receiver: Receiver, scene: _Scene, view: View, reason: Reas
         stale=view.stale,
         numbers=view.numbers,
     )
-    return replace(line, told=told, gate="", muted=False, unmuted_at=None), tuple(said)
+    return replace(line, told=told, gate=""), tuple(said)
 
 
 def _intend(
@@ -439,7 +424,18 @@ def _celebrate(state: RoutingState, facts: VoiceFacts, plan: Plan) -> tuple[Rout
                 heard_tick=state.ticks,
             )
             scene = _Scene(group, route, plan.rules, (), (), celebrant, None, state.now)
-            view = View(group.opened_at, 0, None, 0, (), 0, None, False, False, facts.id, receiver.takes_notes)  # noqa: FBT003 - a frozen record of nothing
+            view = View(
+                opened_at=group.opened_at,
+                wait_ms=0,
+                was_muted=False,
+                firing=(),
+                open=0,
+                voice=None,
+                flapping=False,
+                stale=False,
+                numbers=facts.id,
+                takes_notes=receiver.takes_notes,
+            )
             after, intend = _intend(line, receiver, scene, view, Reason.CELEBRATED, "good")
             lines.append(after)
             intents.append(intend)
