@@ -235,11 +235,12 @@ class Scorer:
             alive = self._alive(state, number)
         watched = self._watched(state, key, number) if weight.harm > 0.0 else ()
         delta = event.delta if event.known else self._unknown.name(event.delta)
-        state.fold(number, seam, weight, order, delta, event.omega, event.dimension, rules)
-        self._members.setdefault(key, {})[name] = state
+        seams = state.fold(number, seam, weight, order, delta, event.omega, event.dimension, rules)
+        for one in seams:
+            self._members.setdefault((key[0], one), {})[name] = state
         self._touched.add(name)
         if revises:
-            self._revise(name, state, number, seam, alive)
+            self._revise(name, state, number, seams, alive)
         self._time.accepted(event.time)
         self._advance(was_held=self._time.held)
         if watched:
@@ -257,7 +258,7 @@ class Scorer:
             return self._places.place(event.seam_id)
         if state is None or state.forgotten is not None:
             return None
-        return state.seam_of_last_real(order, self._rules, self._decay)
+        return state.seam_of_last_real(order, self._rules)
 
     def _welcome(self, name: str, event: HotEvent, number: int) -> ConnectionState:
         if name in self._states:
@@ -456,14 +457,14 @@ class Scorer:
             return dict.fromkeys(panes, False)
         return {pane: state.alive_at(pane, self._rules, self._decay) for pane in panes}
 
-    def _revise(self, name: str, state: ConnectionState, number: int, seam: str, before: dict[int, bool]) -> None:
+    def _revise(self, name: str, state: ConnectionState, number: int, seams: set[str], before: dict[int, bool]) -> None:
         """An event was accepted for a closed pane: everything from there on is judged and told again."""
         closed = max(before)
         for track in state.tracks():
             track.views = [view for view in track.views if view[0] < number]
         if state.forgotten is not None:
             state.forgotten = None
-        seams, withdrawn = {seam}, False
+        withdrawn = False
         for pane in range(number, closed + 1):
             stepped = state.step(pane, self._silence, self._rules)
             seams.update(stepped.seams)

@@ -72,6 +72,17 @@ def silence_of(registry: DeltaRegistry, rules: ScoreRules) -> Silence:
     return Silence(weight, row.omega, row.dimension, rules.decay)
 
 
+class Hearsay(NamedTuple):
+    """An ``agent_silent`` that somebody else sent: which seam it is on may still turn out differently."""
+
+    number: int
+    order: Order
+    seam: str
+    omega: float
+    dimension: int
+    weight: Weight
+
+
 class Fate(Enum):
     """What a pane's end made of a connection."""
 
@@ -98,6 +109,7 @@ class ConnectionState:
         "experiment_id",
         "first",
         "forgotten",
+        "hearsay",
         "memory",
         "newest",
         "published",
@@ -121,6 +133,7 @@ class ConnectionState:
         self.whole = Track(first)
         self.seams: dict[str, Track] = {}
         """While only one seam was ever touched, its track *is* the whole."""
+        self.hearsay: list[Hearsay] = []
         self.memory: VoiceMemory = MUTE
         self.spoken = first - 1
         """Newest pane of which the voices were decided."""
@@ -145,8 +158,8 @@ class ConnectionState:
         omega: float,
         dimension: int,
         rules: ScoreRules,
-    ) -> None:
-        """Take one event into the pane ``number``."""
+    ) -> set[str]:
+        """Take one event into the pane ``number``. The seams whose tracks changed."""
         self.first = min(self.first, number)
         self.newest = max(self.newest, order[0])
         track = self._seam_track(seam, number)
@@ -154,13 +167,23 @@ class ConnectionState:
             pane = one.open_pane(number)
             pane.add(weight, order, delta, omega, dimension, seam, rules)
             one.noticed(pane)
+        changed = {seam}
+        if not weight.real:
+            self.hearsay.append(Hearsay(number, order, seam, omega, dimension, weight))
+        elif self.hearsay:
+            for index, silence in enumerate(self.hearsay):
+                if silence.order > order:
+                    changed |= self._move(index, rules)
+        return changed
 
-    def seam_of_last_real(self, order: Order, rules: ScoreRules, decay: float) -> str | None:
+    def seam_of_last_real(self, order: Order, rules: ScoreRules) -> str | None:
         """The seam of the last real event before ``order``; None if there is none."""
-        pane_number = order[0] // rules.pane
-        for pane in self.whole.window(pane_number, pane_number - self.whole.base.number):
-            if pane.real is not None and pane.real < order:
-                return pane.real_seam
+        number = order[0] // rules.pane
+        for pane in reversed(self.whole.panes):
+            if pane.number <= number:
+                seam = pane.seam_before(order)
+                if seam is not None:
+                    return seam
         base = self.whole.base
         return base.real_seam if base.real is not None else None
 
@@ -211,6 +234,8 @@ class ConnectionState:
         """Drop what no score and no revision asks for any more."""
         for track in self.tracks():
             track.trim(oldest, rules, decay)
+        if self.hearsay:
+            self.hearsay = [silence for silence in self.hearsay if silence.number >= oldest]
         if len(self.published) > 1:
             newest = max(self.published)
             for number in [n for n in self.published if n < oldest and n != newest]:
@@ -258,6 +283,7 @@ class ConnectionState:
             [[number, *record] for number, record in self.published.items()],
             list(self.recent),
             self.recent_pane,
+            self.hearsay or None,
         ]
 
     @classmethod
@@ -276,7 +302,28 @@ class ConnectionState:
         state.published = {number: Published(*record) for number, *record in dumped[10]}
         state.recent = array("I", dumped[11])
         state.recent_pane = dumped[12]
+        for number, order, seam, omega, dimension, weight in dumped[13] or ():
+            told = Weight(*weight)
+            told = told._replace(link=None if told.link is None else Link(told.link))
+            state.hearsay.append(Hearsay(number, (order[0], order[1], order[2]), seam, omega, dimension, told))
         return state
+
+    def _move(self, index: int, rules: ScoreRules) -> set[str]:
+        """Put an ``agent_silent`` of others where it belongs by now: the seam of the last real event before it."""
+        told = self.hearsay[index]
+        seam = self.seam_of_last_real(told.order, rules)
+        if seam is None or seam == told.seam:
+            return set()
+        old = self.seams[told.seam].open_pane(told.number)
+        old.remove_silence(told.weight, told.order)
+        if not old.events:
+            self.seams[told.seam].panes.remove(old)
+        track = self._seam_track(seam, told.number)
+        pane = track.open_pane(told.number)
+        pane.add(told.weight, told.order, SILENT, told.omega, told.dimension, seam, rules)
+        track.noticed(pane)
+        self.hearsay[index] = told._replace(seam=seam)
+        return {told.seam, seam}
 
     def _seam_track(self, seam: str, number: int) -> Track:
         track = self.seams.get(seam)

@@ -19,6 +19,9 @@ __all__ = ["Grain", "Order", "Pane", "Proof", "dump_pane", "load_pane"]
 Order: TypeAlias = tuple[Instant, str, int]
 """Event time, event id, offset: the order of the events of a connection. Arrival plays no part."""
 
+_MOST_RUNS = 128
+"""Runs of one pane beyond which middle ones are dropped: they only place an ``agent_silent`` that others sent."""
+
 _MOST_PROOFS = 512
 """Proofs of one pane beyond which middle ones are dropped: with so many changes chaos is 1.000000 anyway."""
 
@@ -48,6 +51,14 @@ class Proof(NamedTuple):
     """Not an ``agent_silent``."""
 
 
+class Run(NamedTuple):
+    """Real events in a row that concern one seam."""
+
+    first: Order
+    last: Order
+    seam: str
+
+
 class Pane:
     """Contents of one pane: events of one connection, or of one connection on one seam. Mutable."""
 
@@ -70,7 +81,9 @@ class Pane:
         "number",
         "proofs",
         "real",
+        "real_first",
         "real_seam",
+        "runs",
         "silent",
         "success_at",
         "success_mass",
@@ -101,9 +114,12 @@ class Pane:
         self.beat_first: Order | None = None
         """The first and the last successful heartbeat: they prove up after an ``agent_silent``."""
         self.beat_last: Order | None = None
+        self.real_first: Order | None = None
+        """The first and the last real event, and the seam of the last."""
         self.real: Order | None = None
-        """The last real event."""
         self.real_seam = ""
+        self.runs: list[Run] | None = None
+        """Which seam was spoken of from when to when; None while it was one."""
         self.event_at: Instant | None = None
         """Times of the last event, success, harm, failure, anomaly, and of the last real event that is not neutral."""
         self.success_at: Instant | None = None
@@ -127,9 +143,7 @@ class Pane:
         if self.event_at is None or time > self.event_at:
             self.event_at = time
         if weight.real:
-            if self.real is None or order > self.real:
-                self.real = order
-                self.real_seam = seam
+            self._add_real(order, seam)
             if not weight.neutral and (self.touched_at is None or time > self.touched_at):
                 self.touched_at = time
         if weight.succeeded:
@@ -154,6 +168,15 @@ class Pane:
         if weight.link is not None:
             self._add_proof(Proof(*order, weight.link, weight.real))
 
+    def seam_before(self, order: Order) -> str | None:
+        """The seam of the last real event before ``order``; None if there is none in this pane."""
+        for run in reversed(self.runs or ()):
+            if run.first < order:
+                return run.seam
+        if self.runs is None and self.real_first is not None and self.real_first < order:
+            return self.real_seam
+        return None
+
     def fall_silent(self, weight: Weight, order: Order, omega: Unit, dimension: int, rules: ScoreRules) -> None:
         """Put our own ``agent_silent`` in."""
         self.add(weight, order, SILENT, omega, dimension, "", rules)
@@ -162,6 +185,10 @@ class Pane:
     def speak_after_all(self, weight: Weight, order: Order) -> None:
         """Take our own ``agent_silent`` out again: the silence turned out not to be one."""
         self.silent = False
+        self.remove_silence(weight, order)
+
+    def remove_silence(self, weight: Weight, order: Order) -> None:
+        """Take an ``agent_silent`` out again, our own or one that belongs to another seam."""
         self.events -= 1
         self.failures -= 1
         self.anomalies -= 1
@@ -185,6 +212,20 @@ class Pane:
         if self.proofs is not None:
             self.proofs = [proof for proof in self.proofs if proof[:3] != order]
         self._recount_times(order[0])
+
+    def _add_real(self, order: Order, seam: str) -> None:
+        if self.real is None or self.real_first is None:
+            self.real_first = self.real = order
+            self.real_seam = seam
+            return
+        if self.runs is None:
+            if seam == self.real_seam:
+                self.real_first = min(self.real_first, order)
+                self.real = max(self.real, order)
+                return
+            self.runs = [Run(self.real_first, self.real, self.real_seam)]
+        _extend_runs(self.runs, order, seam)
+        self.real_first, self.real, self.real_seam = self.runs[0].first, self.runs[-1].last, self.runs[-1].seam
 
     def _add_anomaly(self, weight: Weight, grain: Grain, rules: ScoreRules) -> None:
         self.anomalies += 1
@@ -251,7 +292,9 @@ def dump_pane(pane: Pane) -> list[Any]:
         pane.beat_first,
         pane.beat_last if pane.beat_last != pane.beat_first else None,
         pane.real,
+        pane.real_first if pane.real_first != pane.real else None,
         pane.real_seam,
+        pane.runs,
         pane.event_at,
         pane.success_at,
         pane.harm_at,
@@ -279,13 +322,42 @@ def load_pane(dumped: list[Any]) -> Pane:
     pane.beat_first = _order(dumped[13])
     pane.beat_last = _order(dumped[14]) or pane.beat_first
     pane.real = _order(dumped[15])
-    pane.real_seam, pane.event_at, pane.success_at, pane.harm_at = dumped[16:20]
-    pane.failure_at, pane.anomaly_at, pane.touched_at, pane.silent = dumped[20:24]
+    pane.real_first = _order(dumped[16]) or pane.real
+    pane.real_seam = dumped[17]
+    if dumped[18] is not None:
+        pane.runs = [Run(_some_order(first), _some_order(last), seam) for first, last, seam in dumped[18]]
+    pane.event_at, pane.success_at, pane.harm_at = dumped[19:22]
+    pane.failure_at, pane.anomaly_at, pane.touched_at, pane.silent = dumped[22:26]
     return pane
 
 
 def _order(dumped: list[Any] | None) -> Order | None:
-    return None if dumped is None else (dumped[0], dumped[1], dumped[2])
+    return None if dumped is None else _some_order(dumped)
+
+
+def _some_order(dumped: list[Any]) -> Order:
+    return (dumped[0], dumped[1], dumped[2])
+
+
+def _extend_runs(runs: list[Run], order: Order, seam: str) -> None:
+    """Put a real event in its place among the runs, which are in order and do not overlap."""
+    at = len(runs)
+    while at > 0 and runs[at - 1].first > order:
+        at -= 1
+    before = runs[at - 1] if at > 0 else None
+    after = runs[at] if at < len(runs) else None
+    if before is not None and before.seam == seam:
+        runs[at - 1] = before._replace(last=max(before.last, order))
+    elif before is not None and before.last > order:
+        # In the midst of another's run, of which only the ends are known.
+        ends = (Run(before.first, before.first, before.seam), Run(before.last, before.last, before.seam))
+        runs[at - 1 : at] = [ends[0], Run(order, order, seam), ends[1]]
+    elif after is not None and after.seam == seam:
+        runs[at] = after._replace(first=order)
+    else:
+        runs.insert(at, Run(order, order, seam))
+    if len(runs) > _MOST_RUNS:
+        del runs[_MOST_RUNS // 2]
 
 
 def _keep_largest(grains: list[Grain], grain: Grain, kept: int) -> None:
