@@ -67,7 +67,7 @@ def stages_of(role: str, settings: Settings) -> tuple[Stage, ...]:
     if role == "router":
         return intake_stage(rules), router_stage(receivers, rules)
     try:
-        return (dispatcher_stage(receivers, allow_insecure_receivers=settings.alerts.allow_insecure_receivers),)
+        return (dispatcher_stage(receivers, allow_insecure_receivers=settings.alerts.allowed()),)
     except ValueError as error:
         raise SettingsProblem([f"alerts: {error}"]) from error
 

@@ -137,7 +137,7 @@ def _back(facts: Facts) -> tuple[Row, ...]:
     party = _first(
         facts.voices, after_s=HEALED_S, voice=VoiceName.CELEBRATION, subject=SEAM, deltas=("voice_celebrated",)
     )
-    thread = [at for at, text in alarm.replies if "Celebration" in text] if alarm else []
+    thread = [at for at, text in alarm.replies if text.startswith("★")] if alarm else []
     return (
         Row(
             "back: the message turns green, duration ≤ 36 s",

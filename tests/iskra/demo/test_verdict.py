@@ -27,7 +27,7 @@ GOOD = Facts(
     ),
     calm_trust=0.78,
     messages=(
-        Message(17.2, "Alarm", green_at_s=30.4, resolved_text="resolved", replies=((54.2, "★ Celebration: verified"),)),
+        Message(17.2, "Alarm", green_at_s=30.4, resolved_text="resolved", replies=((54.2, "★ Verified"),)),
         Message(110.0, "Concern"),
     ),
     incidents=(Incident(17.3, "iskra:1", "Alarm", resolved_at_s=30.5),),
