@@ -26,7 +26,6 @@ from .partition import InputPartition
 __all__ = ["Lanes"]
 
 _CLOSE_WITHIN = 15.0
-_REACH_WITHIN = 30.0
 _REACH_EVERY = 1.0
 
 
@@ -60,6 +59,8 @@ class Lanes:
         self.on_end: Callable[[Verdict, str], None] = lambda _verdict, _reason: None
         self.assigned_at: float | None = None
         self.ready = False
+        self.reach_within = 30.0
+        """Seconds a start waits for the broker."""
         self._kafka = kafka
         self._counts: Mapping[str, int] = {}
         self._lanes: dict[TopicPartition, Lane] = {}
@@ -84,7 +85,7 @@ class Lanes:
 
         Errors: StartRefusedError, or what aiokafka raises when there is no broker.
         """
-        deadline = time.monotonic() + _REACH_WITHIN
+        deadline = time.monotonic() + self.reach_within
         while True:
             try:
                 counts = await partition_counts(self._kafka)
@@ -216,7 +217,7 @@ class Lanes:
         """The log does not hold the position any more: open again, which counts what is lost."""
         for tp in tps:
             lane = self._lanes.get(TopicPartition(*tp))
-            if lane is not None and lane.state is LaneState.RUNNING:
+            if lane is not None and lane.state in (LaneState.RUNNING, LaneState.SEEKING):
                 lane.begin_reopen()
 
     async def wait_changed(self, at_most: float) -> None:

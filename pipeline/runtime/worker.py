@@ -78,11 +78,13 @@ def run_worker(
     port: int | None = None,
     version: str = "0",
     logging_config: Mapping[str, Any] | None = None,
+    reach_within_s: float = 30.0,
 ) -> int:
     """Run a role until SIGTERM or SIGINT; the answer is the exit code.
 
     Shape: ``port`` of the probes on 127.0.0.1, 0 takes a free one, None means none. ``logging_config`` goes to
-    ``logging.config.dictConfig``; None leaves logging as it is.
+    ``logging.config.dictConfig``; None leaves logging as it is. A broker that is not there yet is waited for
+    ``reach_within_s``.
     """
     if logging_config is not None:
         logging.config.dictConfig(dict(logging_config))
@@ -91,6 +93,7 @@ def run_worker(
     instruments = Instruments(role, version)
     app = _build(role, stages, kafka, runtime, member, instruments)
     lanes = app.lanes
+    lanes.reach_within = reach_within_s
     probes = Probes(lanes, port) if port is not None else None
     worker = ForegroundWorker(app, *([probes] if probes is not None else []), loop=loop)
 

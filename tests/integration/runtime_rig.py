@@ -39,6 +39,7 @@ class Rig:
     prefix: str
     partitions: int
     runtime: dict[str, int]
+    reach_within_s: float = 30.0
     started: list[WorkerProcess] = field(default_factory=list)
     sent: dict[int, int] = field(default_factory=dict)
 
@@ -51,6 +52,7 @@ class Rig:
             "bootstrap": self.bootstrap,
             "prefix": self.prefix,
             "member": member,
+            "reach_within_s": self.reach_within_s,
             "runtime": {**self.runtime, **runtime},
         }
         settings = {"COUNTING": json.dumps(counting)}
@@ -133,8 +135,12 @@ class Rig:
             behind = [p for p, end in self.sent.items() if metas.get(p, {"position": -1})["position"] < end]
             return None if behind else metas
 
-        tails = "\n".join(worker.tail() for worker in self.started)
-        found: dict[int, dict[str, Any]] = eventually(done, within_s=within_s, what=f"all processed\n{tails}")
+        try:
+            found: dict[int, dict[str, Any]] = eventually(done, within_s=within_s, what="all processed")
+        except AssertionError as error:
+            tails = "\n\n".join(worker.tail() for worker in self.started)
+            message = f"{error}; sent {self.sent}, positions {self.metas()}\n{tails}"
+            raise AssertionError(message) from None
         return found
 
     def counted(self) -> dict[tuple[int, int], int]:

@@ -70,6 +70,7 @@ def main() -> int:
         settings["member"],
         port=settings.get("port", 0),
         logging_config=_LOGGING,
+        reach_within_s=settings["reach_within_s"],
     )
 
 
