@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from iskra.problems import Problem
+from schemas.types import Level, VoiceName
 
 from .links import connection_id
 from .proxy import FaultProxy
@@ -31,6 +32,7 @@ __all__ = ["run"]
 
 _CONNECTED_WITHIN_S = 30.0
 _LOOK_S = 0.25
+_CROWD_S = 2.0
 _SLOW_EACH_WAY_MS = 300
 _INTERRUPTED = 130
 
@@ -62,6 +64,8 @@ class _Run:
     living: bool = field(kw_only=True)
     watch: Watch = field(default_factory=Watch)
     facts: Facts | None = None
+    crowd: dict[tuple[VoiceName, str], list[str]] = field(default_factory=dict)
+    """Voices of single links that wait for their common line, by voice and what it did."""
 
     def say(self, step: str, seconds: float) -> None:
         """One line of the start."""
@@ -101,7 +105,7 @@ class _Run:
     async def _weather(self, stage: Stage) -> None:
         changes = list(forecast(self.seed))
         spells = list(SPELLS)
-        spell = ""
+        spell, crowd_at = "", 0.0
         with self._screen() as live:
             while (now := self.watch.now_s()) < END_S:
                 while spells and spells[0].at_s <= now:
@@ -111,9 +115,13 @@ class _Run:
                 while changes and changes[0].at_s <= now:
                     _carry_out(changes.pop(0), stage.proxy)
                 self._look(stage, spell, live)
+                if now >= crowd_at:
+                    self._tell_crowd()
+                    crowd_at = now + _CROWD_S
                 next_change = changes[0].at_s if changes else END_S
                 await asyncio.sleep(max(0.0, min(_LOOK_S, next_change - self.watch.now_s())))
             self._look(stage, spell, live)
+            self._tell_crowd()
 
     @contextlib.contextmanager
     def _screen(self) -> Iterator[Live | None]:
@@ -147,8 +155,21 @@ class _Run:
         """Print what is new, unless a picture shows it."""
         if self.living or heard.delta == "voice_held":
             return
-        line = f"{heard.at_s:6.1f}  {GLYPHS[heard.voice]} {heard.voice:<12}{heard.delta.removeprefix('voice_'):<11}{heard.subject}"
-        self.console.print(Text(line, style=COLOURS[heard.voice]))
+        did = heard.delta.removeprefix("voice_")
+        if heard.level is Level.CONNECTION:
+            self.crowd.setdefault((heard.voice, did), []).append(heard.subject)
+        else:
+            self._voice_line(heard.at_s, heard.voice, did, heard.subject)
+
+    def _voice_line(self, at_s: float, voice: VoiceName, did: str, who: str) -> None:
+        self.console.print(Text(f"{at_s:6.1f}  {GLYPHS[voice]} {voice:<12}{did:<11}{who}", style=COLOURS[voice]))
+
+    def _tell_crowd(self) -> None:
+        """One line for all links that said the same since the last one."""
+        for (voice, did), subjects in self.crowd.items():
+            who = subjects[0] if len(subjects) == 1 else f"{len(subjects)} links"
+            self._voice_line(self.watch.now_s(), voice, did, who)
+        self.crowd.clear()
 
     def _facts(self, lost: float | None, left: tuple[str, ...]) -> Facts:
         calm = [trust for at_s, trust in self.watch.seam_trust if at_s < CUT_S]
