@@ -325,7 +325,9 @@ class RollUp:
         for number, source in enumerate(self._memory.sources[parent.level].all):
             early = parent.early.get(end, {}).get(number)
             told = source.live_at(end, parent.key_space)
-            if (closed := parent.share(end, number)) is not None:
+            closed = parent.share(end, number)
+            # Of links a closed share counts with its progress only, which says how many there are.
+            if closed is not None and (not links or (source.window_end or 0) >= end):
                 shares.append(closed)
             elif early is not None:
                 if links and early.live is None and source.window_end is None:

@@ -563,6 +563,22 @@ def test_before_anything_is_final_a_source_may_revise_itself():
     assert [(s.revision, over(s).pain) for s in said.scores] == [(0, 1)]
 
 
+def test_early_a_closed_share_of_links_waits_for_their_number():
+    bench = Bench(scorers=2)
+    violation = [Child("connection:a", 0.75)]
+    bench.feed(share(violation, PANE, parent=CONTRACT, early=True, live=1_000))
+    assert bench.feed(share(violation, PANE, parent=CONTRACT), progress(PANE, live={"": 1_000})).words() == []
+    # The other source's early share is reckoned with the closed one.
+    assert bench.feed(share([], PANE, parent=CONTRACT, source=1, early=True, live=0)).words() == []
+
+
+def test_early_a_closed_share_of_one_source_counts_for_another():
+    bench = Bench(scorers=2)
+    bench.feed(share(links(100, down=6), PANE), progress(PANE))
+    both = share(links(100, down=6, prefix="d"), PANE, source=1, early=True)
+    assert bench.feed(both).words() == [("raised", "Alarm", 1)]
+
+
 def test_the_ecosystem_hears_early_of_a_seam_that_crosses_a_threshold():
     bench = Bench(loop=True)
     bench.feed(share(WELL, PANE), share(links(3), PANE, parent="seam:general_operation"), progress(PANE))
