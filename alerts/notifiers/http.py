@@ -155,12 +155,12 @@ def refusal_of(error: BaseException, secrets: tuple[str, ...]) -> Refused:
     inner = getattr(error, "os_error", None)
     if isinstance(error, AddressRefused) or isinstance(inner, AddressRefused) or _REFUSED_ADDRESS in str(error):
         return Refused("config", _REFUSED_ADDRESS)
-    if isinstance(error, Redirected):
+    if isinstance(error, Redirected | aiohttp.InvalidURL):
         return Refused("config", text)
     if isinstance(error, TooLarge):
         kind = class_of_status(error.status)
         return Refused(kind, text, seen=possibly_seen(kind))
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL | aiohttp.ConnectionTimeoutError):
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return Refused("transient", text)
     if isinstance(error, aiohttp.ClientError | asyncio.TimeoutError | OSError):
         return Refused("ambiguous", text, seen=True)

@@ -313,7 +313,9 @@ def _judge_line(line: Line, receiver: Receiver, scene: _Scene) -> tuple[Line, Ve
     )
     verdict = why_notify(line.told, view, timing, now)
     if verdict.reason is Reason.NONE:
-        return replace(line, gate=str(verdict.gate)), verdict, ()
+        # Having nothing to say is no hold.
+        gate = "" if verdict.gate is Gate.NOTHING_NEW else str(verdict.gate)
+        return (line if gate == line.gate else replace(line, gate=gate)), verdict, ()
     line, said = _say(line, receiver, scene, view, verdict.reason)
     return line, verdict, said
 
