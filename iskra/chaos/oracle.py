@@ -503,7 +503,7 @@ def _read(records: Sequence[OracleEvent], steps: Sequence[ClockStep], rules: Ora
         release(record.append_ts)
         if held_since is None and last_append is not None and record.append_ts - last_append > rules.hole:
             held_since = record.append_ts
-        last_append = record.append_ts
+        last_append = record.append_ts if last_append is None else max(last_append, record.append_ts)
 
         event = record.event
         if event is None:

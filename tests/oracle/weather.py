@@ -58,6 +58,8 @@ class Climate:
     rotten: float = 0.005
     stalls: float = 0.2
     """Share of links whose agent once stops delivering for minutes and then delivers all at once."""
+    orderly: bool = False
+    """Every event arrives the moment it happens, once, and none in the first 2.5 s of a pane."""
 
 
 def weather(seed: int, climate: Climate) -> list[list[Delivered]]:
@@ -98,12 +100,16 @@ def _link(name: str, rng: Random, climate: Climate) -> Iterator[Delivered]:
         else:
             at_next = at
         number += 1
+        if climate.orderly and at % 30_000 < 2_500:
+            at += 2_500
         delay = rng.choice((0, 3, 40, 400, 1_500, 4_000, 9_000))
         if rng.random() < climate.late:
             delay = rng.randrange(20_000, 400_000)
         append_ts = at + delay
         if stall is not None and stall <= at < stall + stall_length:
             append_ts = stall + stall_length + rng.randrange(2_000)
+        if climate.orderly:
+            append_ts = at
         body: dict[str, object] = {**event, "ts": at + (rng.randrange(60_000) if rng.random() < 0.02 else 0)}
         if rng.random() < 0.9:
             body["event_id"] = f"{name}-{number}"
@@ -154,6 +160,9 @@ def _deliveries(
     name: str, body: dict[str, object], append_ts: Instant, rng: Random, climate: Climate
 ) -> Iterator[Delivered]:
     value = json.dumps(body).encode()
+    if climate.orderly:
+        yield Delivered(append_ts, name.encode(), value)
+        return
     if rng.random() < climate.rotten:
         value = rng.choice((b"", b"{", b"[]", value[:-1], json.dumps({**body, "omega": 2}).encode()))
     yield Delivered(append_ts, name.encode(), value)
@@ -173,7 +182,7 @@ def awake(logs: list[list[Delivered]], climate: Climate, *, until: Instant) -> l
             Delivered(
                 at, name.encode(), json.dumps({"delta": "heartbeat_success", "data": {"latency_ms": 90}}).encode()
             )
-            for at in range(climate.begin + number, until, climate.beat)
+            for at in range(climate.begin + 2_100 + number, until, climate.beat)
         ]
         kept.append(sorted([*log, *extra], key=lambda record: record.append_ts))
     return kept
