@@ -236,6 +236,9 @@ def speak_again(
     if sayings and sayings[0].reason in ("revised", "forgotten"):
         keeps = sayings[0].reason == "revised" and memory.before.claim and not withdrawn
         new = replace(new, claim=keeps, praise=0)
+    elif not sayings and new.speaker is None and memory.before.speaker is not None:
+        # This pane's clear was told before, with its reason: a claim that it dropped does not come back.
+        new = replace(new, claim=told.claim)
     if celebrates and told.celebrated != now:
         sayings += (_celebration(heard, now),)
     return Spoken(_remember(new, memory.before), sayings)

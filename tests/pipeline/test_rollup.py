@@ -427,6 +427,14 @@ def test_a_clear_because_most_of_those_that_hurt_were_forgotten_says_so_and_is_n
     assert [(v.delta, v.reason) for v in said.voices] == [("voice_raised", None), ("voice_cleared", "forgotten")]
 
 
+def test_a_revision_of_the_pane_of_a_forgotten_voice_brings_no_claim_back():
+    gone = {"pain": GoneWire(forgotten=6, recovered=4)}
+    bench = Bench()
+    walk(bench, share(HURT, PANE), share(links(4), 2 * PANE, gone=gone))
+    bench.feed(share(links(5), 2 * PANE, gone=gone, revision=1))
+    assert walk(bench, *(share(links(4), n * PANE) for n in range(3, 40))).words() == []
+
+
 def test_after_a_recovery_the_seam_celebrates_once_when_most_of_its_children_are_well():
     panes = [share(HURT, PANE)]
     panes += [share(links(20), n * PANE, success=n * PANE - 1) for n in range(2, 40)]
