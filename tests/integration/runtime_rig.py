@@ -64,7 +64,7 @@ class Rig:
 
     def ready(self, member: str = "counting-0", **runtime: int) -> WorkerProcess:
         """A worker that has its partitions."""
-        worker = self.start(member, **runtime)
+        worker = self.start(member, None, **runtime)
         worker.wait_ready()
         return worker
 
@@ -211,7 +211,9 @@ def rig_on(
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.create_topics(
         [
-            NewTopic(f"{prefix}.{name}", (counts or {}).get(name, partitions), 1, topic_configs=dict(configs.get(name, {})))
+            NewTopic(
+                f"{prefix}.{name}", (counts or {}).get(name, partitions), 1, topic_configs=dict(configs.get(name, {}))
+            )
             for name in TOPICS
             if name not in leave_out
         ]

@@ -121,7 +121,12 @@ def test_records_lost_by_retention_are_counted_and_the_rest_is_read(broker: str)
         _delete_before(rig, 60)
         again = rig.ready()
         meta = rig.wait_processed()[0]
-        assert (meta["position"], meta["counts"], meta["gap"], meta["lost_by_retention"]) == (110, {"counted": 60}, 50, 50)
+        assert (meta["position"], meta["counts"], meta["gap"], meta["lost_by_retention"]) == (
+            110,
+            {"counted": 60},
+            50,
+            50,
+        )
         (lost,) = [event for event in again.events() if event["event"] == "lost_by_retention"]
         assert (lost["level"], lost["records"], lost["position"]) == ("error", 50, 60)
         assert metric(again, "iskra_lost_by_retention_total", partition=0) == 50.0

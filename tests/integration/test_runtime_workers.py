@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import asyncio
 import signal
 import time
@@ -55,8 +54,16 @@ def test_two_workers_share_and_the_rest_goes_on_when_one_is_killed(broker: str) 
         rig.send([b"x"] * 100)
         second = rig.ready("counting")
         eventually(
-            lambda: any(event["event"] == "rebalanced" and event["partitions"] == {"counting": [0]} for event in first.events())
-            or any(event["event"] == "rebalanced" and event["partitions"] == {"counting": [1]} for event in first.events()),
+            lambda: (
+                any(
+                    event["event"] == "rebalanced" and event["partitions"] == {"counting": [0]}
+                    for event in first.events()
+                )
+                or any(
+                    event["event"] == "rebalanced" and event["partitions"] == {"counting": [1]}
+                    for event in first.events()
+                )
+            ),
             within_s=10,
             what="the first keeps one partition",
         )
@@ -92,7 +99,9 @@ def test_a_worker_frozen_past_its_session_is_fenced_and_writes_nothing(broker: s
         rig.wait_processed()
         frozen.send(signal.SIGCONT)
         assert frozen.process.wait(15) == 4, frozen.tail()
-        errors = [event for event in frozen.events() if event["logger"] == "iskra.counting" and event["level"] == "error"]
+        errors = [
+            event for event in frozen.events() if event["logger"] == "iskra.counting" and event["level"] == "error"
+        ]
         assert {event["event"] for event in errors} == {"fenced"}
         rig.assert_exactly_once(120)
 

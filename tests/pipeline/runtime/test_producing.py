@@ -1,0 +1,77 @@
+"""Which partition, and which records of a cut go where."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner as AiokafkaPartitioner
+from hypothesis import example, given
+from hypothesis import strategies as st
+from kafka.partitioner import murmur2 as kafka_python_murmur2
+
+from pipeline.runtime.contract import Output, StateRecord
+from pipeline.runtime.options import KafkaOptions
+from pipeline.runtime.producing import client_options, partition_for, route_outputs, route_state
+
+KAFKA = KafkaOptions(topic_prefix="iskra")
+
+
+@given(st.binary(max_size=40), st.integers(1, 60))
+@example(b"", 4)
+@example(b"\xff\xff\xff", 7)
+def test_keys_go_where_the_standard_partitioners_put_them(key: bytes, partitions: int):
+    everywhere = list(range(partitions))
+    assert partition_for(key, partitions) == AiokafkaPartitioner()(key, everywhere, everywhere)
+    assert partition_for(key, partitions) == (kafka_python_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+@pytest.mark.parametrize(("key", "hashed"), [(b"21", -973932308), (b"foobar", -790332482), (b"abc", 479470107)])
+def test_the_hash_is_javas(key: bytes, hashed: int):
+    assert partition_for(key, 1_000) == (hashed & 0x7FFFFFFF) % 1_000
+
+
+def test_records_without_a_key_go_to_the_first_partition():
+    assert partition_for(None, 8) == 0
+
+
+def test_outputs_are_routed_in_order_by_key_unless_they_name_their_partition():
+    outputs = [
+        Output("scores.v1", b"a", b"1", (("h", b"v"),), 5),
+        Output("scores.v1", b"a", b"2"),
+        Output("partials.v1", b"progress", b"3", partition=1),
+    ]
+    place = partition_for(b"a", 4)
+    assert route_outputs(outputs, KAFKA, {"scores.v1": 4, "partials.v1": 2}) == {
+        ("iskra.scores.v1", place): [(b"a", b"1", (("h", b"v"),), 5), (b"a", b"2", (), None)],
+        ("iskra.partials.v1", 1): [(b"progress", b"3", (), None)],
+    }
+
+
+def test_state_stays_in_the_partition_of_its_input():
+    assert route_state([StateRecord(b"k", None), StateRecord(b"l", b"1")], "iskra.state.scorer.v1", 3) == {
+        ("iskra.state.scorer.v1", 3): [(b"k", None, (), None), (b"l", b"1", (), None)]
+    }
+
+
+def test_clients_are_told_what_the_options_say():
+    assert client_options(KafkaOptions(bootstrap="b:1")) == {
+        "bootstrap_servers": "b:1",
+        "security_protocol": "PLAINTEXT",
+    }
+    secure = client_options(
+        KafkaOptions(
+            bootstrap="b:1",
+            security_protocol="SASL_SSL",
+            sasl_mechanism="SCRAM-SHA-512",
+            sasl_username="iskra",
+            sasl_password="hidden",
+        )
+    )
+    context = secure.pop("ssl_context")
+    assert context.check_hostname
+    assert secure == {
+        "bootstrap_servers": "b:1",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "iskra",
+        "sasl_plain_password": "hidden",
+    }
