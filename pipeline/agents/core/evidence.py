@@ -117,9 +117,8 @@ _FAILED: Final[Mapping[Category, str]] = {
     Category.LOCAL: "connection_failed",
     Category.UNKNOWN: "error_detected",
 }
-_TOLD_WHEN_PROVED: Final = frozenset(
-    {Category.RATE_LIMITED, Category.PROTOCOL, Category.TLS, Category.AUTH, Category.MESSAGE, Category.UNKNOWN}
-)
+_PLAIN_LOSSES: Final = frozenset({Category.DNS, Category.NETWORK, Category.LOCAL})
+"""Of a proved socket these are told by how it lived."""
 
 
 def classify(evidence: Evidence, moment: Moment) -> Verdict:
@@ -169,7 +168,7 @@ def _category_of_code(code: int) -> Category:
         return Category.MESSAGE
     if code == 1015:
         return Category.TLS
-    return _GENERIC.get(code, Category.UNKNOWN if code < 3000 else Category.SERVER)
+    return _GENERIC.get(code, Category.UNKNOWN)
 
 
 def _of_status(evidence: Evidence) -> Verdict:
@@ -189,7 +188,7 @@ def _of_status(evidence: Evidence) -> Verdict:
 
 def _verdict(category: Category, moment: Moment, witness: Witness, evidence: Evidence) -> Verdict:
     delta: str | None = _FAILED[category]
-    if moment is Moment.PROVED and category not in _TOLD_WHEN_PROVED:
+    if moment is Moment.PROVED and category in _PLAIN_LOSSES:
         delta = None
     if moment is Moment.PROVING and category in {Category.NETWORK, Category.TIMEOUT}:
         delta = "connection_unproved"

@@ -238,7 +238,7 @@ def _wanted(turn: _Turn) -> None:
     if state.phase not in _RESTING:
         return
     report_ms = turn.options.telemetry.report_ms
-    report_at = turn.now + 1 + round(turn.rng.random() * (report_ms - 1))
+    report_at = turn.now + max(1, round(turn.rng.random() * report_ms))
     turn.change(
         phase=Phase.WAITING,
         asking=True,

@@ -190,7 +190,7 @@ def _words(error: BaseException | None) -> str:
         return ""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate: {error.verify_message}"
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, (socket.gaierror, ssl.SSLError)):
         return str(error.strerror)
     if isinstance(error, OSError):
         # The text of asyncio's "multiple exceptions" and of its connect errors contains addresses and ports.
