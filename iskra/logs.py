@@ -35,7 +35,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # Authorization: Bearer …, as header, as dict, as bytes
     (
         re.compile(
-            r"((?:proxy-)?authorization['\"]?\s*[:=,]\s*b?['\"]?)(?:(?:bearer|basic|token)\s+)?[^\s'\",;)}\]]+",
+            r"((?:proxy-)?authorization['\"]?\s*[:=,]\s*(?:b(?=['\"]))?['\"]?)(?:(?:bearer|basic|token)\s+)?[^\s'\",;)}\]]+",
             re.IGNORECASE,
         ),
         rf"\1{_HIDDEN}",
@@ -46,7 +46,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # key = value of what is called a secret
     (
         re.compile(
-            rf"(['\"]?\b{_KEY_WORDS}\b['\"]?\s*[:=]\s*)b?(?:'[^']*'|\"[^\"]*\"|[^\s'\",;&)}}\]]+)", re.IGNORECASE
+            rf"(['\"]?\b{_KEY_WORDS}\b['\"]?\s*[:=]\s*)(?:b(?=['\"]))?(?:'[^']*'|\"[^\"]*\"|[^\s'\",;&)}}\]]+)",
+            re.IGNORECASE,
         ),
         rf"\1{_HIDDEN}",
     ),

@@ -13,7 +13,7 @@ from pipeline.runtime.options import KafkaOptions
 __all__ = ["admin", "client_settings", "consumer", "producer", "require_created", "require_topics"]
 
 TIMEOUT_MS = 10_000
-BOOTSTRAP_MS = 5_000
+BOOTSTRAP_MS = 4_000
 """kafka-python's own 30 s are long for somebody who waits at a prompt."""
 
 

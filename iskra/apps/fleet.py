@@ -65,20 +65,19 @@ def up(
         command += ["--port", "0"] if free_ports else []
         write_started(directory / f"{name}.json", spawn(command, log=log, env=env, tied=tied))
     deadline = time.monotonic() + READY_WITHIN_S
-    waiting = list(members)
-    while waiting:
-        for name in list(waiting):
-            if "ready" in _events(directory / f"{name}.log"):
-                waiting.remove(name)
-            elif not alive(_process(directory, name)):
-                msg = f"{name} ended at once: {_last_words(directory / f'{name}.log')}"
-                raise Problem(msg)
-        if waiting and time.monotonic() > deadline:
-            msg = f"{', '.join(waiting)} not ready after {READY_WITHIN_S:.0f} s: see {directory / f'{waiting[0]}.log'}"
+    while True:
+        now = [member for member in status(directory) if member.name in members]
+        ended = next((member.name for member in now if not member.running), None)
+        if ended is not None:
+            msg = f"{ended} ended at once: {_last_words(directory / f'{ended}.log')}"
             raise Problem(msg)
-        if waiting:
-            time.sleep(0.1)
-    return status(directory)
+        late = [member.name for member in now if not member.ready]
+        if not late:
+            return now
+        if time.monotonic() > deadline:
+            msg = f"{', '.join(late)} not ready after {READY_WITHIN_S:.0f} s: see {directory / f'{late[0]}.log'}"
+            raise Problem(msg)
+        time.sleep(0.2)
 
 
 def down(directory: Path) -> list[str]:
@@ -107,11 +106,6 @@ def status(directory: Path) -> list[Member]:
         port = port if isinstance(port, int) else None
         members.append(Member(file.stem, kept[0].pid, running, running and port is not None and _ready(port), port))
     return members
-
-
-def _process(directory: Path, name: str) -> Started:
-    kept = read_started(directory / f"{name}.json")
-    return kept[0] if kept is not None else Started(0, "")
 
 
 def _end_all(processes: Iterable[Started]) -> None:

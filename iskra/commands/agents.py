@@ -28,6 +28,9 @@ def run(
 
     if publisher not in {"kafka", "stdout"}:
         raise SettingsProblem([f"--publisher {publisher!r} is none: kafka or stdout"])
+    strange = next((one for one in url if not one.startswith(("ws://", "wss://"))), None)
+    if strange is not None:
+        raise SettingsProblem([f"--url {strange!r} is no WebSocket endpoint: ws:// or wss://"])
     settings = settings_of(ctx)
     kind: Literal["kafka", "stdout"] = "kafka" if publisher == "kafka" else "stdout"
     try:

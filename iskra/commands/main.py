@@ -91,4 +91,4 @@ def _common(
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="iskra")
