@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.intents import IntentRecord, VoiceExcerpt
-from schemas.types import Level, VoiceName, split_subject
+from schemas.types import Level, Unit, VoiceName, split_subject
 
 from .wording import amount, clock_time, lasted
 
@@ -23,6 +23,12 @@ _NEXT_STEPS = {
     "watch_and_plan": "watch and plan",
     "investigate_anomaly": "look into it",
     "resolve_incident": "close the incident",
+}
+_HURT = {
+    VoiceName.ALARM: "hurt",
+    VoiceName.CONCERN: "not trusted",
+    VoiceName.CURIOSITY: "behave strangely",
+    VoiceName.CELEBRATION: "not trusted",
 }
 _DRIVERS = {
     VoiceName.ALARM: "pain",
@@ -47,8 +53,8 @@ def context_of(intent: IntentRecord) -> Scalars:
         "name": name,
         "driver": driver,
         "driver_named": driver.capitalize(),
-        "driver_score": amount(getattr(voice, driver)),
-        "side": "below" if voice.voice is VoiceName.CONCERN else "above",
+        "driver_score": _exactly(getattr(voice, driver), voice.threshold),
+        "stands": _stands(voice, getattr(voice, driver)),
         "threshold": amount(voice.threshold),
         "pain": amount(voice.pain),
         "chaos": amount(voice.chaos),
@@ -59,6 +65,7 @@ def context_of(intent: IntentRecord) -> Scalars:
         "next_step": _NEXT_STEPS.get(voice.lambda_, voice.lambda_.replace("_", " ")),
         "children": voice.children,
         "children_hurt": _hurt(voice),
+        "hurt_word": _HURT[voice.voice],
         "children_word": _CHILDREN.get(voice.level, "children"),
         "worst": voice.worst_child,
         "since": clock_time(intent.since),
@@ -72,6 +79,25 @@ def context_of(intent: IntentRecord) -> Scalars:
         "flapping": intent.flapping,
         "stale": intent.stale,
     }
+
+
+def _exactly(score: Unit, threshold: Unit) -> str:
+    """The score in two digits, or in all where two would look like the threshold itself."""
+    text = amount(score)
+    if text != amount(threshold) or score == threshold:
+        return text
+    return f"{score:.6f}".rstrip("0").removeprefix("0")
+
+
+def _stands(voice: VoiceExcerpt, score: Unit) -> str:
+    """Where the score stands to the raise level. Between raise and clear level a voice still holds."""
+    side = "below" if voice.voice is VoiceName.CONCERN else "above"
+    beyond = score < voice.threshold if side == "below" else score > voice.threshold
+    return (
+        f"is {side} {amount(voice.threshold)}"
+        if beyond
+        else f"is no longer {side} {amount(voice.threshold)}, not calm yet"
+    )
 
 
 def _moved(voice: VoiceExcerpt, driver: str) -> str:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .context import Scalars
@@ -74,8 +74,9 @@ def _environment(escape: Callable[[object], str]) -> _Sandbox:
 
 
 @cache
-def _built_in(name: str) -> str:
-    return files("alerts").joinpath("templates", f"{name}.j2").read_text(encoding="utf-8")
+def _built_in(name: str, escape: Callable[[object], str]) -> Template:
+    source = files("alerts").joinpath("templates", f"{name}.j2").read_text(encoding="utf-8")
+    return _environment(escape).from_string(source)
 
 
 def rendered(source: str, context: Mapping[str, object], escape: Callable[[object], str]) -> str:
@@ -84,9 +85,23 @@ def rendered(source: str, context: Mapping[str, object], escape: Callable[[objec
     Raises:
         Unrenderable: a fault of the template, an undefined name, or more output than the cap.
     """
+    try:
+        template = _environment(escape).from_string(source)
+    except TemplateError as error:
+        message = f"{type(error).__name__}: {error}"
+        raise Unrenderable(message) from error
+    return _generated(template, context)
+
+
+def fragment(name: str, context: Scalars, escape: Callable[[object], str]) -> str:
+    """A built-in fragment: ``title``, ``summary``, ``body``, ``footer``, ``reply``. Errors as ``rendered``."""
+    return _generated(_built_in(name, escape), context)
+
+
+def _generated(template: Template, context: Mapping[str, object]) -> str:
     size, parts = 0, []
     try:
-        for part in _environment(escape).from_string(source).generate(dict(context)):
+        for part in template.generate(dict(context)):
             size += len(part)
             if size > OUTPUT_CAP:
                 message = f"more than {OUTPUT_CAP} characters"
@@ -97,8 +112,3 @@ def rendered(source: str, context: Mapping[str, object], escape: Callable[[objec
         raise Unrenderable(message) from error
     lines = ("".join(parts)).strip().splitlines()
     return "\n".join(" ".join(line.split()) for line in lines if line.strip())
-
-
-def fragment(name: str, context: Scalars, escape: Callable[[object], str]) -> str:
-    """A built-in fragment: ``title``, ``summary``, ``body``, ``footer``, ``reply``."""
-    return rendered(_built_in(name), context, escape)
