@@ -144,7 +144,7 @@ def classify(evidence: Evidence, moment: Moment) -> Verdict:
             return _verdict(Category.TLS, moment, Witness.SEEN, evidence)
         case Source.LOCAL:
             return _verdict(Category.LOCAL, moment, Witness.SEEN, evidence)
-        case Source.UNKNOWN:
+        case Source.UNKNOWN:  # pragma: no branch - the last of a closed list
             return _verdict(Category.UNKNOWN, moment, Witness.SEEN, evidence)
 
 

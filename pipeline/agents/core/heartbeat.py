@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from schemas.types import Instant, Millis, Unit
@@ -41,8 +40,7 @@ class Ping(NamedTuple):
     sent_at: Instant
 
 
-@dataclass(frozen=True, slots=True)
-class Heart:
+class Heart(NamedTuple):
     """What is known of one socket's pulse. A new socket has a new heart; only the path's SRTT is inherited."""
 
     last_number: int = 0
@@ -72,7 +70,7 @@ def read_payload(data: bytes) -> tuple[int, int] | None:
 def sent(heart: Heart, now: Instant) -> Heart:
     """The heart after one more ping."""
     number = heart.last_number + 1
-    return replace(heart, last_number=number, outstanding=Ping(number, now))
+    return heart._replace(last_number=number, outstanding=Ping(number, now))
 
 
 def answered(heart: Heart, number: int, rtt_ms: float, now: Instant) -> Heart:
@@ -89,8 +87,7 @@ def answered(heart: Heart, number: int, rtt_ms: float, now: Instant) -> Heart:
         jitter = heart.jitter_ms + (difference - heart.jitter_ms) / 16
     gaps = heart.gaps_ms if heart.heard_at is None else (*heart.gaps_ms, now - heart.heard_at)[-_GAPS:]
     is_newest = heart.outstanding is not None and heart.outstanding.number == number
-    return replace(
-        heart,
+    return heart._replace(
         outstanding=None if is_newest else heart.outstanding,
         misses=0,
         srtt_ms=srtt,
@@ -104,7 +101,7 @@ def answered(heart: Heart, number: int, rtt_ms: float, now: Instant) -> Heart:
 
 def missed(heart: Heart) -> Heart:
     """The heart after a ping was not answered in time."""
-    return replace(heart, outstanding=None, misses=heart.misses + 1)
+    return heart._replace(outstanding=None, misses=heart.misses + 1)
 
 
 def pong_timeout(heart: Heart, options: HeartbeatOptions) -> Millis:

@@ -7,7 +7,6 @@ reports each 30 s, the first after 15 s.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -16,7 +15,20 @@ from pipeline.agents.core.evidence import Evidence, Source
 from pipeline.agents.core.facts import Fact
 from pipeline.agents.core.link import Phase
 from pipeline.agents.core.options import AgentOptions, TelemetryOptions
-from pipeline.agents.core.signals import CloseWanted, Heard, Lost, Opened, OpenFailed, Ponged, Restate, Wake, Wanted
+from pipeline.agents.core.signals import (
+    CloseWanted,
+    Due,
+    Granted,
+    Heard,
+    Lost,
+    Opened,
+    OpenFailed,
+    Ponged,
+    Restate,
+    Timer,
+    Wake,
+    Wanted,
+)
 from tests.pipeline.agents.world import Dice, Peer, Seat, World, plan
 
 QUIET = AgentOptions(telemetry=TelemetryOptions(report_ms=10_000_000))
@@ -215,7 +227,7 @@ def test_the_slowest_zombie_is_found_within_36_and_a_half_seconds():
     heard = world.seat.heard_at
     assert heard is not None
     world.peer = Mute()
-    world.seat.state = replace(world.seat.state, heart=replace(world.seat.state.heart, srtt_ms=10_000.0))
+    world.seat.state = world.seat.state._replace(heart=world.seat.state.heart._replace(srtt_ms=10_000.0))
     world.run(100)
     zombie = next(at for at, fact in world.seat.facts if fact.delta == "zombie_detected")
     assert 36_000 < zombie - heard <= 36_540  # 16.5 + 10 + 10 s, and the 40 ms of the last pong
@@ -485,6 +497,41 @@ def test_facts_of_older_attempts_are_dropped_and_counted():
     world.feed(world.seat, Heard(1))
     assert world.seat.state.stale == 4
     assert world.seat.deltas == ["connection_established"]
+
+
+def test_a_late_pong_is_life_and_leaves_the_newest_ping_to_be_answered():
+    world = quiet().want().run(20)
+    world.peer = Mute()
+    world.run(24.6)  # ping 3 missed at 24.56 s, ping 4 on its way
+    world.seat.heard_at = world.now
+    world.feed(world.seat, Ponged(1, 3, 2_040.0))
+    assert (world.seat.state.heart.misses, world.seat.state.heart.outstanding) == (0, (4, 24_560))
+    world.run(26.7)
+    assert world.seat.deltas == ["connection_established", "heartbeat_missed"]
+
+
+def test_a_timer_or_grant_that_comes_too_late_changes_nothing():
+    world = quiet().want().run(20)
+    for event in (Granted(), Due(Timer.OPEN), Due(Timer.RETRY)):
+        before = world.seat.state
+        world.feed(world.seat, event)
+        assert world.seat.state == before._replace(stale=before.stale + 1)
+    before = world.seat.state
+    world.feed(world.seat, Due(Timer.PONG))  # the pong came in the same turn of the loop
+    world.feed(world.seat, CloseWanted())
+    world.feed(world.seat, CloseWanted())
+    world.feed(world.seat, Due(Timer.REPORT))
+    world.run(30)
+    world.feed(world.seat, CloseWanted())
+    assert world.seat.deltas == ["connection_established", "connection_closed"]
+
+
+def test_reports_keep_their_beat_and_those_slept_through_are_not_made_up_for():
+    world = World().want().run(50)
+    world.now = 200_000  # the next was due at 75 s
+    world.feed(world.seat, Due(Timer.REPORT))
+    assert world.seat.state.report_at == 230_000
+    assert world.seat.deltas[1:] == ["heartbeat_summary", "heartbeat_summary", "link_reported_up"]
 
 
 def test_a_link_restates_how_it_is_when_telemetry_was_lost():
