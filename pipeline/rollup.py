@@ -322,12 +322,13 @@ class RollUp:
         shares: list[PartialWire] = []
         links = self._counts_links(parent)
         live = 0
-        for number, source in enumerate(self._memory.sources[parent.level].all):
+        sources = self._memory.sources[parent.level]
+        for number, source in enumerate(sources.all):
             early = parent.early.get(end, {}).get(number)
             told = source.live_at(end, parent.key_space)
             closed = parent.share(end, number)
             # Of links a closed share counts with its progress only, which says how many there are.
-            if closed is not None and (not links or (source.window_end or 0) >= end):
+            if closed is not None and (not links or sources.passed(number, end)):
                 shares.append(closed)
             elif early is not None:
                 if links and early.live is None and source.window_end is None:

@@ -601,6 +601,13 @@ def test_the_ecosystem_hears_early_of_a_seam_that_crosses_a_threshold():
 # -------------------------------------------------------------------------------------------------- the ecosystem
 
 
+def test_the_ecosystem_hears_early_of_nothing_that_hurts_little():
+    bench = Bench(loop=True)
+    walk(bench, share(links(100), PANE))
+    assert bench.feed(share([*links(99), Child("connection:x", 0.6)], 2 * PANE, early=True)).shares == ()
+    assert [p.early for p in bench.feed(share(links(100), 2 * PANE), progress(2 * PANE)).shares] == [False]
+
+
 def test_the_ecosystem_is_the_power_mean_of_its_seams():
     other = "seam:general_operation"
     bench = Bench(loop=True)
