@@ -10,7 +10,7 @@ from typing import Any
 from iskra.problems import Problem, Unreachable
 from pipeline.runtime.options import KafkaOptions
 
-__all__ = ["admin", "client_settings", "consumer", "producer", "require_created", "require_topics"]
+__all__ = ["admin", "client_settings", "consumer", "producer", "require_created"]
 
 TIMEOUT_MS = 10_000
 BOOTSTRAP_MS = 4_000
@@ -106,22 +106,10 @@ def _reaching(options: KafkaOptions) -> Iterator[None]:
         raise Unreachable(msg) from error
 
 
-def require_topics(client: Any, *names: str) -> None:
-    """Errors: Problem when one of these topics is not on the cluster, with the command that makes it."""
-    for name in names:
-        known = (
-            client.partitions_for_topic(name)
-            if hasattr(client, "partitions_for_topic")
-            else client.partitions_for(name)
-        )
-        if not known:
-            msg = f"the cluster has no topic {name}: iskra topics apply"
-            raise Problem(msg)
-
-
 def require_created(admin: Any, names: Sequence[str]) -> None:
     """Errors: Problem when one of these topics is not on the cluster, with the command that makes it."""
     missing = sorted(set(names) - set(admin.list_topics()))
     if missing:
-        msg = f"the cluster lacks {len(missing)} topics, {missing[0]} among them: iskra topics apply"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        msg = f"the cluster has no topic {missing[0]}{more}: iskra topics apply"
         raise Problem(msg)

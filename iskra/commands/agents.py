@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Literal
 
 import typer
@@ -23,6 +22,8 @@ def run(
     publisher: Annotated[str, typer.Option(help="Where events go: kafka or stdout.")] = "kafka",
 ) -> None:
     """Hold links open and publish what happens to them, until SIGTERM or Ctrl-C."""
+    import asyncio
+
     from iskra.apps.agent import kafka_target
     from pipeline.agents.running import run as run_agent
 
@@ -49,6 +50,8 @@ def serve(
     mode: Annotated[str, typer.Option(help="echo or broadcast.")] = "echo",
 ) -> None:
     """Run the reference server (WebSocket) until SIGTERM or Ctrl-C."""
+    import asyncio
+
     from pipeline.agents.running import serve as serve_until_signal
 
     if mode not in {"echo", "broadcast"}:

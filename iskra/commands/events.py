@@ -58,8 +58,9 @@ def send(
         for number, value, name in events:
             data({"line": number, "topic": topic, "key": name, "bytes": len(value)})
         return
+    with cluster.admin(options) as admin:
+        cluster.require_created(admin, [topic])
     with cluster.producer(options) as producer:
-        cluster.require_topics(producer, topic)
         sent = [(number, name, producer.send(topic, key=_bytes(name), value=value)) for number, value, name in events]
         for number, name, future in sent:
             place = future.get(timeout=30)

@@ -40,8 +40,9 @@ def tap(
     name = options.topic(logical_name(topic))
     ago = millis(since) if since is not None else None
     patience = millis(wait) if wait is not None else None
+    with cluster.admin(options) as admin:
+        cluster.require_created(admin, [name])
     with cluster.consumer(options) as consumer:
-        cluster.require_topics(consumer, name)
         stream = records(consumer, name, ago_ms=ago, from_beginning=from_beginning, patience_ms=patience)
         for number, record in enumerate(stream, start=1):
             data(as_data(record) if as_json else as_line(record))
