@@ -28,7 +28,7 @@ def anomaly_kinds(panes: Iterable[Pane]) -> dict[str, int]:
 def chaos_of(kinds: Mapping[str, int], changes: int, rules: ScoreRules) -> Unit:
     """1 − exp(−(0.2·V + 0.1·F)) with V = Σ over kinds (1 − 2^(−ΣΩ)).
 
-    Source: semantics.md 3.4; one failure of Ω .8 gives .081633.
+    Source: semantics.md 3.4; one failure of Ω .8 gives .081607.
     """
     variety = math.fsum(1.0 - 2.0 ** (-omega / PICO) for omega in kinds.values())
     return -math.expm1(-(rules.variety_weight * variety + rules.flap_weight * changes))

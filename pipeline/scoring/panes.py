@@ -23,7 +23,7 @@ _MOST_RUNS = 128
 """Runs of one pane beyond which middle ones are dropped: they only place an ``agent_silent`` that others sent."""
 
 _MOST_PROOFS = 512
-"""Proofs of one pane beyond which middle ones are dropped: with so many changes chaos is 1.000000 anyway."""
+"""Proofs of one pane that are kept when there are twice as many: with so many changes chaos is 1.000000 anyway."""
 
 
 class Grain(NamedTuple):
@@ -252,7 +252,7 @@ class Pane:
         if self.proofs is None:
             self.proofs = []
         insort(self.proofs, proof)
-        if len(self.proofs) > _MOST_PROOFS:
+        if len(self.proofs) > 2 * _MOST_PROOFS:
             self.proofs = _thinned(self.proofs)
 
     def _recount_times(self, withdrawn: Instant) -> None:
@@ -380,5 +380,5 @@ def _thinned(proofs: list[Proof]) -> list[Proof]:
         if at in (0, len(proofs) - 1) or not proofs[at - 1].link == proof.link == proofs[at + 1].link
     ]
     if len(runs) > _MOST_PROOFS:
-        del runs[_MOST_PROOFS // 2]
+        del runs[_MOST_PROOFS // 2 : len(runs) - _MOST_PROOFS // 2]
     return runs
