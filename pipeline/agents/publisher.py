@@ -17,6 +17,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final, Protocol, TextIO, TypeAlias
 
+from schemas.codec import encode_event
 from schemas.events import ConnectionEvent
 from schemas.types import Millis
 
@@ -94,7 +95,7 @@ class _ThreadedPublisher:
         if event.seq is None or event.connection_id is None:
             message = "an agent's event has seq and connection_id"
             raise ValueError(message)
-        value = event.model_dump_json().encode()
+        value = encode_event(event)
         self._ring.put(Entry(event.seq, event.connection_id.encode(), value, event.delta, _monotonic_ms()))
         self._wake.set()
 

@@ -21,9 +21,11 @@ from schemas.types import Millis
 __all__ = ["FAST", "Notebook", "until"]
 
 FAST = AgentOptions(
-    connect=ConnectOptions(open_timeout_ms=2_000, proof_timeout_ms=500, stable_after_ms=300),
+    connect=ConnectOptions(open_timeout_ms=2_000, proof_timeout_ms=500, stable_after_ms=10_000),
     backoff=BackoffOptions(floor_ms=20, single_ms=(50, 100), collective_ms=(100, 200)),
-    heartbeat=HeartbeatOptions(interval_ms=150, pong_timeout_least_ms=150, pong_timeout_most_ms=400),
+    heartbeat=HeartbeatOptions(
+        interval_ms=200, pong_timeout_least_ms=400, pong_timeout_most_ms=800, lag_tick_ms=50, lag_limit_ms=200
+    ),
     telemetry=TelemetryOptions(report_ms=200),
     stop=StopOptions(drain_ms=1_000, flush_ms=1_000),
 )

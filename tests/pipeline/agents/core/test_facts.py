@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pipeline.agents.core.facts import ROUTINE, SPEECH, Fact, Stamp, describe, seam_of, telling_text
+from schemas.codec import decode_event, encode_event
 from schemas.registry import builtin_registry
+from schemas.rejects import Rejected
+from schemas.types import Origin
 
 
 def test_a_fact_becomes_an_event_with_every_field_and_nothing_empty():
@@ -50,6 +53,16 @@ def test_a_fact_may_name_its_own_seam_and_step():
 def test_what_agents_say_is_in_the_registry_with_the_same_depth_and_seam(delta):
     row, speech = builtin_registry().rows[delta], SPEECH[delta]
     assert (speech.dimension, speech.seam) == (row.dimension, row.seam)
+
+
+@pytest.mark.parametrize("delta", sorted(SPEECH))
+def test_what_agents_say_is_admitted_as_it_stands(delta):
+    now = 1_800_000_000_000
+    fact = Fact(delta, "agent:a", session_id="s", episode_id="e", deadline_s=60, data={"reason": "x", "own_field": 1})
+    value = encode_event(describe(fact, now, Stamp("a.1", 7)))
+    read = decode_event(value, Origin(b"agent:a", 0, 0, now), builtin_registry())
+    assert not isinstance(read, Rejected)
+    assert (read.delta, read.connection_id, read.ts, read.event_id) == (delta, "agent:a", now, "a.1-0000000007")
 
 
 def test_what_a_full_ring_lets_go_first_changes_no_state():
