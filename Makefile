@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.iskra-setup
-PURE := schemas/*,pipeline/scoring/*,pipeline/scorer.py,pipeline/rollup.py,pipeline/runtime/contract.py,pipeline/agents/core/*,alerts/policy/*
+PURE := schemas/*,pipeline/scoring/*,pipeline/rolling/*,pipeline/scorer.py,pipeline/rollup.py,pipeline/runtime/contract.py,pipeline/agents/core/*,alerts/policy/*
 
 .PHONY: help setup lint format test test-quick test-kafka demo wheel kafka-sums lock clean
 
