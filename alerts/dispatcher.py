@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from pipeline.crashpoint import crashpoint
 from pipeline.runtime.contract import Answer, Call, Effects, Output, Record, StateRecord
 from schemas import topics
 from schemas.intents import IntentRecord, parse_intent
@@ -106,6 +107,7 @@ class Dispatcher:
         return sum(len(state.waiting) for state in self._states.values())
 
     def _take(self, record: Record, now: Instant, effects: Effects) -> str:
+        crashpoint("intent.received")
         intent = parse_intent(record.value)
         if intent is None:
             return "tombstone" if record.value is None else "rejected"

@@ -17,8 +17,8 @@ __all__ = ["dead_bytes", "decision_bytes", "facts_of", "intent_bytes", "ledger_b
 _ANSWER_CHARACTERS = 4_096
 
 
-def facts_of(record: VoiceRecord) -> VoiceFacts:
-    """What the policy needs of a voice record."""
+def facts_of(record: VoiceRecord, *, chart: bool = True) -> VoiceFacts:
+    """What the policy needs of a voice record; without the panes of the chart if nobody will see it."""
     over = record.children_over
     return VoiceFacts(
         id=record.id,
@@ -38,7 +38,7 @@ def facts_of(record: VoiceRecord) -> VoiceFacts:
         since=record.since,
         episode_id=record.episode_id,
         reason=record.reason,
-        recent=tuple(Moment(one.window_end, one.pain, one.chaos, one.trust) for one in record.recent),
+        recent=tuple(Moment(one.window_end, one.pain, one.chaos, one.trust) for one in record.recent) if chart else (),
         children=record.children,
         children_over=None if over is None else Children(over.pain, over.chaos, over.distrust),
         worst_child=record.worst_child,

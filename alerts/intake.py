@@ -16,7 +16,7 @@ from schemas.voices import VoiceRecord
 from .facts import decision_bytes, facts_of
 from .keeping import Shelf, open_box
 from .policy.model import AlertRules, Decide
-from .policy.notifying import Gate
+from .policy.routing_step import stopped_at_the_door
 
 __all__ = ["Intake"]
 
@@ -30,7 +30,7 @@ class _Clock:
 
 
 class Intake:
-    """A processor on ``voices.v1``. Experiments stop here, with a decision."""
+    """A processor on ``voices.v1``. What can reach nobody stops here, with a decision."""
 
     def __init__(self, assignment: Assignment, rules: AlertRules) -> None:
         """Only the intake of partition 0 tells the time, so that a second is one tick."""
@@ -71,28 +71,19 @@ class Intake:
             voice = VoiceRecord.model_validate_json(record.value)
         except ValidationError:
             return "rejected"
-        if voice.experiment_id is not None:
-            effects.outputs.append(self._stopped(record, voice))
-            return "experiment"
+        stopped = stopped_at_the_door(facts_of(voice, chart=False), self._rules)
+        if stopped is not None:
+            effects.outputs.append(self._decision(record, stopped))
+            return str(stopped.gate)
         effects.outputs.append(Output(topics.ROUTING, record.key, voice_bytes(record.value)))
         effects.urgent = effects.urgent or self._is_urgent(voice)
         return "copied"
 
-    def _is_urgent(self, voice: VoiceRecord) -> bool:
-        reaches_people = voice.level in self._rules.levels
-        return reaches_people and voice.voice is VoiceName.ALARM and voice.delta != "voice_held"
+    @staticmethod
+    def _is_urgent(voice: VoiceRecord) -> bool:
+        return voice.voice is VoiceName.ALARM and voice.delta != "voice_held"
 
-    def _stopped(self, record: Record, voice: VoiceRecord) -> Output:
-        facts = facts_of(voice)
-        decide = Decide(
-            subject=facts.subject,
-            level=facts.level,
-            voice=facts.voice,
-            trigger=facts.delta,
-            gate=Gate.EXPERIMENT.value,
-            episode_id=facts.episode_id,
-            experiment_id=facts.experiment_id,
-        )
+    def _decision(self, record: Record, decide: Decide) -> Output:
         source = f"{topics.VOICES}/{self._assignment.partition}"
         body = decision_bytes(decide, source=source, position=record.offset, index=0, at=record.timestamp)
-        return Output(topics.ALERTS, facts.subject.encode(), body)
+        return Output(topics.ALERTS, decide.subject.encode(), body)

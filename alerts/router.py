@@ -42,12 +42,11 @@ class Router:
         """Take alerts, groups and the clock as last committed."""
         records = {record.key.decode(): open_box(record) for record in snapshot}
         self._time = self._clock.taken(records).get("", _Clock(0, 0))
-        groups = self._groups.taken(records)
         self._state = RoutingState(
             now=self._time.now,
             ticks=self._time.ticks,
-            alerts=dict(sorted(self._alerts.taken(records).items())),
-            groups=dict(sorted(groups.items(), key=lambda item: (item[1].opened_at, item[0]))),
+            alerts=self._alerts.taken(records),
+            groups=self._groups.taken(records),
         )
 
     def apply(self, batch: Sequence[Record], now: Instant) -> Effects:

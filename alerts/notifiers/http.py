@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector, TraceConfig
 
+from pipeline.crashpoint import crashpoint
+
 from .base import Refused, class_of_status, possibly_seen, redacted
 
 __all__ = ["AddressRefused", "OutboundRefused", "Redirected", "TooLarge", "check_url", "guarded_session", "refusal_of"]
@@ -115,7 +117,11 @@ def guarded_session(allowed: Iterable[str] = (), *, total_s: float = _TOTAL_S) -
     ) -> None:
         raise Redirected(params.response.status)
 
+    async def sent(_session: ClientSession, _context: object, _params: aiohttp.TraceRequestChunkSentParams) -> None:
+        crashpoint("request.sent")
+
     trace = TraceConfig()
+    trace.on_request_chunk_sent.append(sent)
     trace.on_request_redirect.append(refuse_redirect)
     return ClientSession(
         connector=TCPConnector(socket_factory=opened, force_close=True, happy_eyeballs_delay=None),

@@ -87,6 +87,7 @@ def placed(groups: Mapping[str, Group], alert: Alert, route: Route, now: Instant
     key = group_key(route, alert.facts.seam_id)
     name = alert_key(alert.voice, alert.subject)
     alive = [group for group in groups.values() if group.route == route.name and group.ended_at is None]
+    alive.sort(key=lambda group: (group.opened_at, group.id))
     for group in alive:
         if name in group.members:
             return replace(group, peak_pain=max(group.peak_pain, alert.facts.pain))

@@ -31,7 +31,7 @@ from .model import (
 )
 from .notifying import Gate, Reason, Told, Verdict, View, why_notify
 
-__all__ = ["Plan", "RoutingState", "outcome_of", "step"]
+__all__ = ["Plan", "RoutingState", "outcome_of", "step", "stopped_at_the_door"]
 
 _Action: TypeAlias = Literal["open", "update", "note", "resolve", "good", "odd"]
 
@@ -93,11 +93,20 @@ def outcome_of(effects: Iterable[Effect], record: Record) -> str:
     return "held" if record.voice.delta == "voice_held" else "heard"
 
 
-def _hear(state: RoutingState, facts: VoiceFacts, plan: Plan) -> tuple[RoutingState, tuple[Effect, ...]]:
+def stopped_at_the_door(facts: VoiceFacts, rules: AlertRules) -> Decide | None:
+    """The decision on a record that can reach nobody: of an experiment, or of a level that does not reach people.
+
+    Asked by intake already: when thousands of links fail at once, their seam's voice must not wait behind them.
+    """
     if facts.experiment_id is not None:
-        return state, (_gated(facts, Gate.EXPERIMENT),)
-    if facts.level not in plan.rules.levels:
-        return state, (() if facts.delta == "voice_held" else (_gated(facts, Gate.LEVEL),))
+        return _gated(facts, Gate.EXPERIMENT)
+    return None if facts.level in rules.levels else _gated(facts, Gate.LEVEL)
+
+
+def _hear(state: RoutingState, facts: VoiceFacts, plan: Plan) -> tuple[RoutingState, tuple[Effect, ...]]:
+    stopped = stopped_at_the_door(facts, plan.rules)
+    if stopped is not None:
+        return state, (stopped,)
     if facts.delta == "voice_celebrated":
         return _celebrate(state, facts, plan)
     key = alert_key(facts.voice, facts.subject)
@@ -173,7 +182,7 @@ def _end_of(old: VoiceFacts, new: VoiceFacts) -> VoiceFacts:
 def _tick(state: RoutingState, plan: Plan) -> tuple[RoutingState, tuple[Effect, ...]]:
     alerts: dict[str, Alert] = dict(state.alerts)
     effects: list[Effect] = []
-    for key, alert in state.alerts.items():
+    for key, alert in sorted(state.alerts.items()):
         after, cause = ticked(alert, state.now, state.ticks, plan.rules)
         if after is alert:
             continue
@@ -221,7 +230,8 @@ def _judge(state: RoutingState, plan: Plan) -> tuple[RoutingState, tuple[Judged,
     groups = dict(state.groups)
     verdicts: list[Judged] = []
     intents: list[Intend] = []
-    for name, group in state.groups.items():
+    # In an order that does not depend on what was restored from where.
+    for group in sorted(state.groups.values(), key=lambda one: (one.opened_at, one.route, one.id)):
         route = plan.route(group.route)
         if group.ended_at is not None or route is None:
             continue
@@ -229,9 +239,9 @@ def _judge(state: RoutingState, plan: Plan) -> tuple[RoutingState, tuple[Judged,
         verdicts.extend(judged)
         intents.extend(said)
         if after.ended_at is not None and all(line.told is None for line in after.lines):
-            del groups[name]
+            del groups[group.id]
         else:
-            groups[name] = after
+            groups[group.id] = after
     return replace(state, groups=groups), tuple(verdicts), tuple(intents)
 
 

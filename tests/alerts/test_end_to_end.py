@@ -50,7 +50,11 @@ async def test_an_alarm_is_one_message_and_one_incident_and_its_end_turns_both()
         world.say(spoken("celebrate", "Celebration", SEAM, end=end + 400_000, trust=0.74))
         await world.run(2)
         assert messages(world) == [
-            ("★ Verified · seam network_infrastructure", 2, ["★ Verified: at least 95 % of its links have trust above .70. Well done."])
+            (
+                "★ Verified · seam network_infrastructure",
+                2,
+                ["★ Verified: at least 95 % of its links have trust above .70. Well done."],
+            )
         ]
         assert world.sinks.pagerduty.ignored == []
         assert balance(world) == (5, 5)

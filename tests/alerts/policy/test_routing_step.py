@@ -222,7 +222,7 @@ def test_experiments_and_connections_reach_nobody_and_leave_a_decision() -> None
     assert told.hear("raise", subject="seam:a@drill", experiment_id="drill") == []
     assert told.hear("raise", subject="connection:c-1") == []
     assert told.hear("hold", subject="connection:c-1") == []
-    assert told.gates() == ["experiment", "level"]
+    assert told.gates() == ["experiment", "level", "level"]
     assert told.state.alerts == {}
 
 
