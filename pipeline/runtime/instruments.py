@@ -139,13 +139,13 @@ class CheckpointFailed(Happening):
 
 @dataclass(frozen=True, slots=True)
 class Fenced(Happening):
-    """Another worker owns the partition now; this one was paused or cut off too long."""
+    """Another worker owns the partition now, or the broker gave up on a transaction of this one."""
 
     event: ClassVar[str] = "fenced"
     level: ClassVar[int] = logging.ERROR
     stage: str
     partition: int
-    action: str = "another worker owns this partition now; nothing was written, this process ends"
+    action: str = "paused or cut off too long: another may own this partition; nothing was written, this process ends"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ class Lane:
         self._producer: AIOKafkaProducer | None = None
         self._caller: Caller | None = None
         self._committing: asyncio.Task[bool] | None = None
+        self._committing_since: Millis = 0
         self._reopening: asyncio.Task[None] | None = None
         self._failures = 0
         self._fetched_at: Instant = 0
@@ -135,6 +136,13 @@ class Lane:
     def committing(self) -> bool:
         """Whether a checkpoint is under way."""
         return self._committing is not None
+
+    def still_for(self, elapsed: Millis) -> Millis:
+        """How long nothing has moved though something should; 0 when nothing has to."""
+        waiting = [elapsed - self._committing_since] if self._committing is not None else []
+        if self.lag > 0 or self.state in (LaneState.OPENING, LaneState.SEEKING):
+            waiting.append(elapsed - self.progressed_at)
+        return max(waiting, default=0)
 
     @property
     def lag(self) -> int:
@@ -258,34 +266,33 @@ class Lane:
         self._ground.changed()
         await self._drop(abort=False)
 
-    async def reopen(self) -> None:
-        """Throw away what is folded but not written, and open again from what is committed."""
-        self.state = LaneState.OPENING
-        self._ground.changed()
-        await self._drop(abort=True)
-        if self._closing:
-            return
-        try:
-            await self.open()
-        except StartRefusedError as error:
-            self._ground.end(Verdict.REFUSED, str(error))
-        except Exception as error:  # noqa: BLE001 - the crash-only boundary
-            self._failed(error)
-
-    def open_failed(self, error: Exception) -> None:
-        """Its first opening failed: try again, or end the process."""
-        self._failed(error)
+    async def bring_up(self) -> None:
+        """Open, again and again until it is open, refused, given back, or has failed three times in a row."""
+        while not self._closing:
+            try:
+                await self.open()
+            except StartRefusedError as error:
+                self._ground.end(Verdict.REFUSED, str(error))
+                return
+            except Exception as error:  # noqa: BLE001 - the crash-only boundary
+                if not self._failed(error):
+                    return
+                await asyncio.sleep(_REOPEN_AFTER * self._failures)
+            else:
+                return
 
     def begin_reopen(self, *, after: float = 0.0) -> None:
-        """``reopen`` in a task of its own."""
+        """Throw away what is folded but not written, and open again from what is committed, in a task of its own."""
         if self._closing:
             return
         self.state = LaneState.OPENING
+        self.progressed_at = elapsed_ms()
         self._ground.changed()
 
         async def later() -> None:
             await asyncio.sleep(after)
-            await self.reopen()
+            await self._drop(abort=True)
+            await self.bring_up()
 
         self._reopening = asyncio.ensure_future(later())
 
@@ -321,6 +328,7 @@ class Lane:
             return
         if cut is None:
             return
+        self._committing_since = elapsed_ms()
         self._committing = asyncio.ensure_future(self._commit(partition, producer, cut))
 
     async def _commit(self, partition: InputPartition, producer: AIOKafkaProducer, cut: Cut) -> bool:
@@ -332,8 +340,8 @@ class Lane:
             if is_fenced(producer, error):
                 self._ground.instruments.tell(Fenced(self.to.stage.name, self.to.partition))
                 self._ground.end(Verdict.FENCED, f"{self.to.stage.name} partition {self.to.partition} is fenced")
-            else:
-                self._failed(error)
+            elif self._failed(error):
+                self.begin_reopen(after=_REOPEN_AFTER * self._failures)
             return False
         self._committing = None
         self._failures = 0
@@ -356,17 +364,18 @@ class Lane:
         for outcome, times in cut.outcomes.items():
             instruments.outcomes.labels(stage, outcome).inc(times)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> bool:
+        """Count a failure; the answer is whether it may be tried again."""
         self._failures += 1
         what = f"{type(error).__name__}: {error}"
         stage, partition = self.to.stage.name, self.to.partition
         self._ground.instruments.tell(CheckpointFailed(stage, partition, what, self._failures))
-        if self._failures >= FAILURES_IN_A_ROW:
-            self._ground.end(
-                Verdict.FAILING, f"{stage} partition {partition} failed {self._failures} times in a row: {what}"
-            )
-            return
-        self.begin_reopen(after=_REOPEN_AFTER * self._failures)
+        if self._failures < FAILURES_IN_A_ROW:
+            return True
+        self._ground.end(
+            Verdict.FAILING, f"{stage} partition {partition} failed {self._failures} times in a row: {what}"
+        )
+        return False
 
     def _processor_failed(self, error: Exception) -> None:
         stage, partition = self.to.stage.name, self.to.partition

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -19,7 +20,7 @@ from .checkpoint import Destination
 from .contract import Record, Stage
 from .instruments import Instruments, Ready, Rebalanced
 from .lane import Ground, Lane, LaneState, Verdict, elapsed_ms
-from .opening import StartRefusedError, check_topics, partition_counts
+from .opening import check_topics, partition_counts
 from .options import KafkaOptions, RuntimeOptions
 from .partition import InputPartition
 
@@ -27,6 +28,7 @@ __all__ = ["Lanes"]
 
 _CLOSE_WITHIN = 15.0
 _REACH_EVERY = 1.0
+_TURNS_WHILE_COMMITTING = 8
 
 
 class Lanes:
@@ -100,8 +102,10 @@ class Lanes:
         """Open these partitions; returns when all are restored, or when ``close`` was called meanwhile."""
         await self._close(last_checkpoint=True)
         self._opening = asyncio.ensure_future(self._open(list(assigned)))
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([self._opening])
+        await asyncio.wait([self._opening])
+        if not self._opening.cancelled() and (error := self._opening.exception()) is not None:
+            # Faust would only log it.
+            self.end(Verdict.FAILING, f"opening failed: {type(error).__name__}: {error}")
 
     async def _open(self, assigned: Sequence[TopicPartition]) -> None:
         for tp in assigned:
@@ -110,13 +114,10 @@ class Lanes:
                 to = Destination(self._kafka, self.group, stage, tp.partition, self._counts)
                 self._lanes[TopicPartition(*tp)] = Lane(to, self._ground)
         lanes = list(self._lanes.values())
-        results = await asyncio.gather(*(lane.open() for lane in lanes), return_exceptions=True)
-        for lane, result in zip(lanes, results, strict=True):
-            if isinstance(result, StartRefusedError):
-                self.end(Verdict.REFUSED, str(result))
-            elif isinstance(result, Exception):
-                lane.open_failed(result)
+        await asyncio.gather(*(lane.bring_up() for lane in lanes))
         if self.ended is None:
+            # What was restored lives long: the collector need not look at it again and again.
+            gc.freeze()
             self._tell_assigned(lanes)
 
     async def close(self, *, last_checkpoint: bool) -> None:
@@ -190,7 +191,13 @@ class Lanes:
                     del left[tp]
                 else:
                     left[tp] = records[taken:]
-                await asyncio.sleep(0)
+                await self._turn()
+
+    async def _turn(self) -> None:
+        """Let others run between slices: a checkpoint under way needs some thirty turns to its commit."""
+        turns = _TURNS_WHILE_COMMITTING if any(lane.committing for lane in self._lanes.values()) else 1
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
     def unfolded(self, tps: Iterable[TopicPartition]) -> None:
         """Records of these were fetched but thrown away."""
@@ -239,8 +246,8 @@ class Lanes:
         limit = self.runtime.stall_after_ms
         now = elapsed_ms()
         for lane in self._lanes.values():
-            still = now - lane.progressed_at
-            if still > limit and (lane.lag > 0 or lane.state in (LaneState.OPENING, LaneState.SEEKING)):
+            still = lane.still_for(now)
+            if still > limit:
                 place = f"{lane.to.stage.name} partition {lane.to.partition}"
                 return f"{place} is {lane.state}, lag {lane.lag}, nothing moved for {still} ms"
         return None

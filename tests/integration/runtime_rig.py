@@ -42,6 +42,7 @@ class Rig:
     reach_within_s: float = 30.0
     started: list[WorkerProcess] = field(default_factory=list)
     sent: dict[int, int] = field(default_factory=dict)
+    _readers: dict[str, tuple[KafkaConsumer, list[Seen]]] = field(default_factory=dict)
 
     def topic(self, logical: str) -> str:
         return f"{self.prefix}.{logical}"
@@ -94,26 +95,35 @@ class Rig:
         return times
 
     def read(self, logical: str) -> list[Seen]:
-        """Every committed record of a topic, by partition and offset."""
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.bootstrap,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=50,
-        )
-        try:
-            places = [TopicPartition(self.topic(logical), number) for number in range(self.partitions)]
+        """Every committed record of a topic so far, by partition and offset."""
+        places = [TopicPartition(self.topic(logical), number) for number in range(self.partitions)]
+        if logical not in self._readers:
+            consumer = KafkaConsumer(
+                bootstrap_servers=self.bootstrap,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                enable_auto_commit=False,
+                fetch_max_wait_ms=50,
+            )
             consumer.assign(places)
-            ends = consumer.end_offsets(places)
             consumer.seek_to_beginning()
-            found: list[Seen] = []
-            while any(consumer.position(place) < end for place, end in ends.items()):
-                for records in consumer.poll(timeout_ms=50).values():
-                    found += [Seen(record.partition, record.offset, record.key, record.value) for record in records]
-            return sorted(found)
-        finally:
+            self._readers[logical] = consumer, []
+        consumer, found = self._readers[logical]
+        ends = consumer.end_offsets(places)
+        while any(consumer.position(place) < end for place, end in ends.items()):
+            for records in consumer.poll(timeout_ms=50).values():
+                found += [Seen(record.partition, record.offset, record.key, record.value) for record in records]
+        return sorted(found)
+
+    def close(self) -> None:
+        """Nothing of this test runs on."""
+        for consumer, _ in self._readers.values():
             consumer.close()
+        for worker in self.started:
+            if worker.process.poll() is None:
+                worker.kill()
+            else:
+                worker._close()
 
     def metas(self) -> dict[int, dict[str, Any]]:
         """The last meta record of each partition."""
@@ -223,8 +233,4 @@ def rig_on(
     try:
         yield rig
     finally:
-        for worker in rig.started:
-            if worker.process.poll() is None:
-                worker.kill()
-            else:
-                worker._close()
+        rig.close()

@@ -33,6 +33,13 @@ def test_a_worker_told_to_stop_writes_what_it_folded_and_exits_with_0(broker: st
         assert rig.groups() == rig.sent
 
 
+def test_a_worker_told_to_stop_before_it_is_ready_exits_with_0(broker: str) -> None:
+    with rig_on(broker) as rig:
+        worker = rig.start()
+        eventually(worker.events, within_s=10, what="started")
+        assert worker.terminate() == 0, worker.tail()
+
+
 def test_a_ready_worker_says_so_in_its_log_and_on_its_pages(broker: str) -> None:
     with rig_on(broker) as rig:
         worker = rig.ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -154,6 +155,15 @@ async def test_no_lag_is_no_stall_and_an_opening_that_hangs_is_one(clock: Clock)
     assert lanes.stalled() is None
     lane.state = LaneState.OPENING
     assert lanes.stalled() == "noting partition 0 is opening, lag 0, nothing moved for 100000 ms"
+
+
+async def test_a_checkpoint_that_does_not_end_is_a_stall(clock: Clock):
+    lanes, lane, _ = assigned()
+    lane._committing = asyncio.ensure_future(asyncio.sleep(60, False))
+    lane._committing_since = clock.elapsed
+    clock.elapsed += 60_001
+    assert lanes.stalled() == "noting partition 0 is running, lag 0, nothing moved for 60001 ms"
+    lane._committing.cancel()
 
 
 async def test_a_worker_is_ready_when_assigned_restored_and_heard(clock: Clock):
