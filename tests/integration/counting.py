@@ -14,20 +14,35 @@ from collections.abc import Iterable, Sequence
 from pipeline.runtime.contract import Answer, Assignment, Call, Effects, Output, Record, Stage, StateRecord
 from schemas.types import Instant
 
-__all__ = ["CALLED", "COUNTED", "NUMBERS", "REFUSED", "STATE", "TOPICS", "CountingProcessor", "counting_stage"]
+__all__ = [
+    "CALLED",
+    "COUNTED",
+    "NUMBERS",
+    "RECOUNTED",
+    "RECOUNTING_STATE",
+    "REFUSED",
+    "STATE",
+    "TOPICS",
+    "CountingProcessor",
+    "counting_stage",
+    "recounting_stage",
+]
 
 NUMBERS = "numbers.v1"
 COUNTED = "counted.v1"
 REFUSED = "refused.v1"
 CALLED = "called.v1"
 STATE = "state.counting.v1"
-TOPICS = (NUMBERS, COUNTED, REFUSED, CALLED, STATE)
+RECOUNTED = "recounted.v1"
+RECOUNTING_STATE = "state.recounting.v1"
+TOPICS = (NUMBERS, COUNTED, REFUSED, CALLED, STATE, RECOUNTED, RECOUNTING_STATE)
 
 
 class CountingProcessor:
     """Counts records per key; its state is the counts."""
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, assignment: Assignment, to: str = COUNTED) -> None:
+        self._to = to
         self.partition = assignment.partition
         self.totals: dict[bytes, int] = {}
         self._changed: set[bytes] = set()
@@ -62,7 +77,7 @@ class CountingProcessor:
             raise RuntimeError(message)
         elif value == b"huge":
             _count(effects, "counted")
-            effects.outputs.append(Output(COUNTED, record.key, b"x" * 3_000_000))
+            effects.outputs.append(Output(self._to, record.key, b"x" * 3_000_000))
         elif value.startswith(b"call:"):
             _count(effects, "counted")
             effects.calls.append(Call(f"{self.partition}-{record.offset}", value[5:].decode(), value))
@@ -76,13 +91,13 @@ class CountingProcessor:
             effects.urgent = effects.urgent or value == b"urgent"
             if value != b"silent":
                 content = {"key": key.decode(), "total": total, "partition": record.partition, "offset": record.offset}
-                effects.outputs.append(Output(COUNTED, key, json.dumps(content).encode()))
+                effects.outputs.append(Output(self._to, key, json.dumps(content).encode()))
 
     def tick(self, now: Instant, *, at_end: bool) -> Effects:
         if not (self._ticking and at_end):
             return Effects()
         self._ticking = False
-        return Effects(outputs=[Output(COUNTED, b"tick", b'{"key": "tick"}')])
+        return Effects(outputs=[Output(self._to, b"tick", b'{"key": "tick"}')])
 
     def answered(self, answer: Answer, now: Instant) -> Effects:
         return Effects(outputs=[Output(CALLED, answer.call_id.encode(), answer.payload)], urgent=True)
@@ -99,6 +114,18 @@ def _count(effects: Effects, outcome: str) -> None:
 async def _perform(call: Call) -> Answer:
     await asyncio.sleep(0.02)
     return Answer(call.call_id, call.destination, b"answer to " + call.payload)
+
+
+def recounting_stage() -> Stage:
+    """A second stage that counts what the first has written."""
+    return Stage(
+        "recounting",
+        COUNTED,
+        RECOUNTING_STATE,
+        (RECOUNTED, REFUSED, CALLED),
+        lambda assignment: CountingProcessor(assignment, RECOUNTED),
+        _perform,
+    )
 
 
 def counting_stage() -> Stage:

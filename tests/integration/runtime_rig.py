@@ -14,7 +14,7 @@ from urllib.request import urlopen
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from .counting import COUNTED, NUMBERS, STATE, TOPICS
+from .counting import COUNTED, NUMBERS, RECOUNTING_STATE, STATE, TOPICS
 from .processes import WorkerProcess, eventually
 
 __all__ = ["Rig", "Seen", "rig_on"]
@@ -40,6 +40,7 @@ class Rig:
     partitions: int
     runtime: dict[str, int]
     reach_within_s: float = 30.0
+    recounting: bool = False
     started: list[WorkerProcess] = field(default_factory=list)
     sent: dict[int, int] = field(default_factory=dict)
     _readers: dict[str, tuple[KafkaConsumer, list[Seen]]] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Rig:
             "bootstrap": self.bootstrap,
             "prefix": self.prefix,
             "member": member,
+            "recounting": self.recounting,
             "reach_within_s": self.reach_within_s,
             "runtime": {**self.runtime, **runtime},
         }
@@ -217,7 +219,7 @@ def rig_on(
 ) -> Iterator[Rig]:
     """Topics of this test's own; every process it started is gone afterwards."""
     prefix = f"t{secrets.token_hex(4)}"
-    configs = {STATE: {"cleanup.policy": "compact"}, **(configs or {})}
+    configs = {STATE: {"cleanup.policy": "compact"}, RECOUNTING_STATE: {"cleanup.policy": "compact"}, **(configs or {})}
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.create_topics(
         [

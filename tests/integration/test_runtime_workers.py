@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from .counting import NUMBERS
+from .counting import NUMBERS, RECOUNTED, RECOUNTING_STATE
 from .processes import eventually
 from .runtime_rig import metric, probe, rig_on
 
@@ -143,6 +144,21 @@ def test_aborted_records_and_markers_are_gaps_not_losses(broker: str) -> None:
         assert metric(worker, "iskra_unaccounted_events", partition=0) == 0.0
         assert metric(worker, "iskra_lag_records", partition=0) == 0.0
         assert len(rig.counted()) == 10
+
+
+def test_a_role_of_two_stages_runs_both_in_one_process(broker: str) -> None:
+    with rig_on(broker, partitions=1) as rig:
+        rig.recounting = True
+        worker = rig.ready()
+        (ready,) = [event for event in worker.events() if event["event"] == "ready"]
+        assert ready["partitions"] == {"counting": [0], "recounting": [0]}
+        rig.send([b"x"] * 30)
+        eventually(lambda: len(rig.read(RECOUNTED)) == 30, within_s=10, what="counted twice")
+        assert worker.terminate() == 0
+        (meta,) = [json.loads(seen.value or b"") for seen in rig.read(RECOUNTING_STATE) if seen.key == b"!meta"][-1:]
+        # What the first stage wrote stands in transactions: their markers are gaps to the second.
+        assert meta["counts"] == {"counted": 30}
+        assert meta["gap"] == meta["position"] - 30 > 0
 
 
 def test_the_gauge_shows_a_record_without_an_outcome(broker: str) -> None:

@@ -17,7 +17,7 @@ from pipeline.crashpoint import install
 from pipeline.runtime.options import KafkaOptions, RuntimeOptions
 from pipeline.runtime.worker import run_worker
 
-from .counting import counting_stage
+from .counting import counting_stage, recounting_stage
 
 _LOGGING = {
     "version": 1,
@@ -64,7 +64,7 @@ def main() -> int:
         install_crash(crash)
     return run_worker(
         "counting",
-        [counting_stage()],
+        [counting_stage(), recounting_stage()] if settings["recounting"] else [counting_stage()],
         KafkaOptions(bootstrap=settings["bootstrap"], topic_prefix=settings["prefix"]),
         RuntimeOptions(**settings.get("runtime", {})),
         settings["member"],
