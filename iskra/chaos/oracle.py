@@ -761,7 +761,7 @@ def _masses(events: Sequence[_Evidence], end: Instant, rules: OracleRules) -> tu
 
 
 def _latest(events: Sequence[_Evidence], wanted: Callable[[_Evidence], bool]) -> tuple[Instant, str, int] | None:
-    return max((event.order for event in events if wanted(event)), default=None)
+    return next((event.order for event in reversed(events) if wanted(event)), None)
 
 
 def _entropy(deltas: Mapping[str, int]) -> float:
