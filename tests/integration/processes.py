@@ -25,15 +25,15 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def eventually(check: Callable[[], Any], *, within_s: float, what: str) -> Any:
-    """The first true value of ``check``; fails the test when there is none in time."""
+def eventually(check: Callable[[], Any], *, within_s: float, what: str | Callable[[], str]) -> Any:
+    """The first true value of ``check``; fails the test when there is none in time, saying ``what`` was awaited."""
     deadline = time.monotonic() + within_s
     while True:
         value = check()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s:.0f} s: {what}")
+            raise AssertionError(f"not within {within_s:.0f} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.05)
 
 
