@@ -190,9 +190,8 @@ def _tick(state: RoutingState, plan: Plan) -> tuple[RoutingState, tuple[Effect, 
             del alerts[key]
             continue
         alerts[key] = after
-        moved = change(alert, after, cause)
-        if moved is not None:
-            effects.append(replace(_gated(alert.facts, None, trigger="tick"), transitions=(moved,)))
+        moved = Change(alert.subject, alert.voice, alert.state.value, after.state.value, cause)
+        effects.append(replace(_gated(alert.facts, None, trigger="tick"), transitions=(moved,)))
     groups = {
         name: group
         for name, group in state.groups.items()

@@ -71,3 +71,10 @@ def test_the_demo_clock_divides_what_has_meaning_and_nothing_else() -> None:
 
 def test_receivers_of_the_console_can_be_named() -> None:
     assert ConsoleReceiver("desk").destination == "console:desk"
+
+
+def test_a_base_url_of_loopback_was_set_on_purpose() -> None:
+    plain = {**FULL, "allow_insecure_receivers": ["10.0.0.1:80"]}
+    plain["slack"] = {**FULL["slack"], "base_url": "http://127.0.0.1:81/api/"}
+    assert AlertsSettings.model_validate(plain).allowed() == ("10.0.0.1:80", "127.0.0.1:81")
+    assert AlertsSettings.model_validate(FULL).allowed() == ()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -265,8 +266,6 @@ def test_links_that_fail_later_than_a_minute_are_another_page() -> None:
 
 
 def test_a_step_up_of_a_pager_opens_a_new_key_before_it_closes_the_old() -> None:
-    from dataclasses import replace
-
     told = Told(receivers=(PAGER,))
     [page] = told.plan.routes
     told.plan = Plan(RULES, (replace(page, voices=("Concern", "Alarm")),))  # type: ignore[arg-type] # names are equal to their enum
@@ -292,6 +291,32 @@ def test_each_record_has_one_outcome() -> None:
         told.state, said = step(told.state, heard, told.now, told.plan)
         assert outcome_of(said, heard) == outcome
     assert outcome_of((), Tick()) == "tick"
+
+
+def test_a_group_whose_route_was_gone_for_hours_ends_with_its_alerts() -> None:
+    told = Told()
+    told.hear("raise")
+    plan, told.plan = told.plan, Plan(RULES, ())
+    told.hear("clear", end=60_000, since=30_000)
+    told.now += 61 * MINUTE
+    told.ticks(1)
+    assert told.state.alerts == {}
+    told.plan = plan
+    assert told.ticks(1) == []
+    assert [group.ended_at for group in told.state.groups.values()] == [told.now, told.now]
+
+
+def test_a_celebration_passes_by_those_who_were_never_told() -> None:
+    told = Told()
+    told.hear("raise")
+    told.hear("clear", end=60_000, since=30_000)
+    groups = {
+        name: replace(group, lines=tuple(replace(line, told=None) for line in group.lines))
+        for name, group in told.state.groups.items()
+    }
+    told.state = replace(told.state, groups=groups)
+    assert told.hear("celebrate", "Celebration", end=400_000) == []
+    assert {one.gate for one in told.decisions[-1].verdicts} == {"never_told"}
 
 
 SUBJECTS = st.sampled_from(["seam:a", "seam:b", "ecosystem:iskra", "connection:c-1", "connection:c-2"])

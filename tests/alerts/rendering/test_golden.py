@@ -10,6 +10,7 @@ import pytest
 
 from alerts.rendering.lines import line_of
 from alerts.rendering.pagerduty import change_event, pagerduty_event
+from alerts.rendering.sandbox import Unrenderable
 from alerts.rendering.slack import metadata_of, reply_message, root_message
 from tests.alerts.saying import intent
 
@@ -100,3 +101,13 @@ def test_everything_fits_however_long_the_names_are() -> None:
 def test_severity_never_comes_from_omega() -> None:
     sure, unsure = (pagerduty_event(intent(voice={"omega": omega})) for omega in (1.0, 0.0))
     assert sure["payload"]["severity"] == unsure["payload"]["severity"] == "critical"
+
+
+def test_a_template_that_fails_becomes_plain_text_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_name: str, _context: object, _escape: object) -> str:
+        message = "made to fail"
+        raise Unrenderable(message)
+
+    monkeypatch.setattr("alerts.rendering.wordings.fragment", broken)
+    message = root_message(intent(voice={"subject": "seam:<b>"}), chart=True)
+    assert message.text == " ".join(["Alarm open seam &lt;b&gt; pain .81 (template failed)"] * 2).replace(") A", "): A")
