@@ -104,6 +104,8 @@ class Track:
                 self.base.advance(None, rules, decay)
             self.base.advance(pane, rules, decay)
             del self.panes[0]
+        if self.past is not None and self.past.number < self.base.number:
+            self.past = None
 
     def dump(self) -> list[Any]:
         """Plain values, for the state record."""
