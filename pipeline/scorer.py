@@ -314,8 +314,10 @@ class Scorer:
             self._closed = reached
         elif reached > self._closed:
             while self._closed < reached:
-                if not self._states and not self._shares:
-                    self._closed = reached - 1
+                if not self._shares and all(state.first > self._closed + 1 for state in self._states.values()):
+                    # Nobody lived then: one word stands for all these panes.
+                    first = min((state.first for state in self._states.values()), default=reached)
+                    self._closed = max(self._closed, min(first, reached) - 1)
                 self._close(self._closed + 1)
             return
         if was_held != self._time.held:

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.runtime.contract import LogRecord, Output
+from pipeline.runtime.contract import LogRecord, Output, StateRecord
 from pipeline.scoring.rules import ScoreRules
 
 from .scenes import ALL, Fact, Scene, Told, fact, make_scorer, record_of
@@ -181,7 +181,7 @@ def weathers(draw: st.DrawFn) -> list[LogRecord]:
 
 def run(
     log: Sequence[LogRecord], cuts: set[int], restarts: set[int], rules: ScoreRules
-) -> tuple[list[Output], list[object]]:
+) -> tuple[list[Output], list[tuple[bytes, object]]]:
     """Outputs, and the state at the end, of a log cut into batches, with ticks at fixed offsets, and with restarts."""
     scorer, outputs = make_scorer(rules), []
     store: dict[bytes, bytes] = {}
@@ -209,7 +209,7 @@ def run(
             flush()
             checkpoint()
             scorer = make_scorer(rules)
-            scorer.restore([(key, value) for key, value in sorted(store.items(), reverse=True)])
+            scorer.restore([StateRecord(key, value) for key, value in sorted(store.items(), reverse=True)])
             assert list(scorer.snapshot()) == []
     flush()
     for later in (0, 60_000):  # the clock counts from a worker's first step on
