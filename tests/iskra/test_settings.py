@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -295,3 +296,18 @@ def test_each_setting_reaches_the_value_it_is_named_after() -> None:
     )
     assert RuntimeSettings(checkpoint_ms=50).options() == RuntimeOptions(checkpoint_ms=50)
     assert KafkaSettings(bootstrap="a:1,b:2", topic_prefix="p").options() == KafkaOptions("a:1,b:2", "p")
+
+
+def test_the_file_to_copy_names_each_setting_with_its_default(tmp_path: Path) -> None:
+    """Uncommented as a whole it changes nothing, and it lacks no setting."""
+    text = (Path(__file__).resolve().parents[2] / "config" / "iskra.toml").read_text()
+    assert [line for line in text.splitlines() if line and line[0] not in "#["] == []
+    filled = tmp_path / "filled.toml"
+    filled.write_text(re.sub(r"(?m)^# ([a-z_]+ = )", r"\1", text))
+    plain = load(environ={}, directory=tmp_path)
+    loaded = load(config=filled, environ={}, directory=tmp_path)
+    assert loaded.settings == plain.settings
+    rows = {key: value for key, value, _ in plain.rows()}
+    without = {key for key, value in rows.items() if value is None}
+    assert set(loaded.origins) | {"scoring.seam_weights"} == set(rows) - without
+    assert set(re.findall(r"(?m)^# ([a-z_]+) =$", text)) == {key.rpartition(".")[2] for key in without}
