@@ -521,8 +521,6 @@ class Scorer:
         rules = self._rules
         limits = (rules.early_share_pain, rules.voices.alarm_pain_above)
         for pane, before in watched:
-            if self._closed is not None and pane <= self._closed:
-                continue
             if state.memory.now.alarm.since is None:
                 self._alarm_early(state, pane)
             after = round(pain_at(state.seams[key[1]], pane, rules), 6)

@@ -64,22 +64,19 @@ def walk_links(pane: Pane | None, path: LinkPath) -> LinkPath:
         return path if not path.changes else path._replace(changes=0)
     link, silent, closed, _ = path
     changes = 0
-    proofs = pane.proofs or ()
     after: Order | None = None
-    for at in range(len(proofs) + 1):
-        before: Order | None = proofs[at][:3] if at < len(proofs) else None
+    for proof in (*(pane.proofs or ()), None):
+        before: Order | None = None if proof is None else proof[:3]
         if silent and _beats_between(pane, after, before):
             changes += link not in (None, Link.UP)
             link, silent, closed = int(Link.UP), False, False
-        if at == len(proofs):
-            break
-        proof = proofs[at]
-        if proof.link != Link.CLOSED:
-            changes += link is not None and link != proof.link
-            link = proof.link
-        silent = not proof.real
-        if proof.real:
-            closed = proof.link == Link.CLOSED
+        if proof is not None:
+            if proof.link != Link.CLOSED:
+                changes += link is not None and link != proof.link
+                link = proof.link
+            silent = not proof.real
+            if proof.real:
+                closed = proof.link == Link.CLOSED
         after = before
     return LinkPath(link, silent, closed, changes)
 

@@ -340,11 +340,8 @@ class ConnectionState:
 
     def _silent_seam(self, number: int) -> str:
         """The seam on which the ``agent_silent`` of this pane was put."""
-        for seam, track in self.seams.items():
-            pane = track.pane(number)
-            if pane is not None and pane.silent:
-                return seam
-        return ""
+        panes = ((seam, track.pane(number)) for seam, track in self.seams.items())
+        return next(seam for seam, pane in panes if pane is not None and pane.silent)
 
     def _fall_silent(self, number: int, seam: str, silence: Silence, end: Instant, rules: ScoreRules) -> None:
         track = self._seam_track(seam, number)

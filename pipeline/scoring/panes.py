@@ -190,27 +190,26 @@ class Pane:
     def remove_silence(self, weight: Weight, order: Order) -> None:
         """Take an ``agent_silent`` out again, our own or one that belongs to another seam."""
         self.events -= 1
-        self.failures -= 1
-        self.anomalies -= 1
-        self.failure_mass -= weight.failure
-        self.doubt -= weight.omega
         self.deltas[SILENT] -= 1
         if not self.deltas[SILENT]:
             del self.deltas[SILENT]
-        if self.kinds is not None:
+        self.successes -= weight.succeeded
+        self.success_mass -= weight.success
+        self.failures -= weight.failed
+        self.failure_mass -= weight.failure
+        if weight.anomaly and self.kinds is not None:
+            self.anomalies -= 1
+            self.doubt -= weight.omega
             self.kinds[weight.kind] -= weight.omega
             if not self.kinds[weight.kind]:
                 del self.kinds[weight.kind]
-        if self.harms is not None:
-            left = [grain for grain in self.harms[weight.kind] if (grain.time, grain.event_id, grain.offset) != order]
-            if left:
-                self.harms[weight.kind] = left
-            else:
+        if weight.harm > 0.0 and self.harms is not None:
+            left = [grain for grain in self.harms[weight.kind] if grain[1:4] != order]
+            self.harms[weight.kind] = left
+            if not left:
                 del self.harms[weight.kind]
-        if self.tops is not None:
-            self.tops = [grain for grain in self.tops if (grain.time, grain.event_id, grain.offset) != order]
-        if self.proofs is not None:
-            self.proofs = [proof for proof in self.proofs if proof[:3] != order]
+        self.tops = [grain for grain in self.tops or () if grain[1:4] != order]
+        self.proofs = [proof for proof in self.proofs or () if proof[:3] != order]
         self._recount_times(order[0])
 
     def _add_real(self, order: Order, seam: str) -> None:
@@ -258,19 +257,17 @@ class Pane:
     def _recount_times(self, withdrawn: Instant) -> None:
         """After a withdrawal: the last times that it may have set, from what is left.
 
-        Only the kept lists can tell, so a failure or harm that left them (more than the caps in one pane) is
-        forgotten by these times; they explain why a voice ended and move no score.
+        Only the kept lists can tell, so what left them (more than the caps in one pane) is forgotten by these times;
+        they explain why a voice ended and move no score.
         """
-        left = [grain.time for grain in self.tops or ()]
-        if self.anomaly_at == withdrawn:
-            self.anomaly_at = max(left, default=None)
-        if self.failure_at == withdrawn:
-            self.failure_at = max(left, default=None) if self.failures else None
-        if self.harm_at == withdrawn:
-            self.harm_at = max((g.time for grains in (self.harms or {}).values() for g in grains), default=None)
-        if self.event_at == withdrawn:
-            known = (self.real and self.real[0], *left)
-            self.event_at = max((time for time in known if time is not None), default=None)
+        tops = [grain.time for grain in self.tops or ()]
+        harms = [grain.time for grains in (self.harms or {}).values() for grain in grains]
+        real = [] if self.real is None else [self.real[0]]
+        self.anomaly_at = _without(withdrawn, self.anomaly_at, tops)
+        self.failure_at = _without(withdrawn, self.failure_at, tops)
+        self.harm_at = _without(withdrawn, self.harm_at, harms)
+        self.success_at = _without(withdrawn, self.success_at, [] if self.beat_last is None else [self.beat_last[0]])
+        self.event_at = _without(withdrawn, self.event_at, [*real, *tops])
 
 
 def dump_pane(pane: Pane) -> list[Any]:
@@ -329,6 +326,10 @@ def load_pane(dumped: list[Any]) -> Pane:
     pane.event_at, pane.success_at, pane.harm_at = dumped[19:22]
     pane.failure_at, pane.anomaly_at, pane.touched_at, pane.silent = dumped[22:26]
     return pane
+
+
+def _without(withdrawn: Instant, known: Instant | None, left: list[Instant]) -> Instant | None:
+    return max(left, default=None) if known == withdrawn else known
 
 
 def _order(dumped: list[Any] | None) -> Order | None:

@@ -83,11 +83,9 @@ class _Sums:
             term = scores.chaos**self.power
             self.chaos.append(term)
             self.chaos_omega.append(term * scores.chaos_omega)
-        distrust = max(0.0, 1.0 - scores.trust)
-        if distrust > 0.0:
-            term = distrust**self.power
-            self.distrust.append(term)
-            self.distrust_omega.append(term * scores.trust_omega)
+        term = max(0.0, 1.0 - scores.trust) ** self.power
+        self.distrust.append(term)
+        self.distrust_omega.append(term * scores.trust_omega)
         over = over_thresholds(scores, rules)
         for index in range(3):
             self.over[index] += over[index]

@@ -125,6 +125,16 @@ def test_a_withdrawn_silence_leaves_those_that_others_sent():
     assert fields(pane) == fields(pane_of(*((theirs, (at, "", at), "x") for at in range(3))))
 
 
+def test_a_withdrawn_silence_of_any_claims_leaves_no_trace():
+    for claims in (weight(SILENT, outcome="S", real=False), weight(SILENT, harm=0.4, real=False), weight(SILENT)):
+        before = pane_of((FAILED, (5, "a", 1), "x"))
+        pane = pane_of((FAILED, (5, "a", 1), "x"))
+        silent = claims._replace(real=False)
+        pane.add(silent, (9, "s", 2), SILENT, 0.8, 1, "x", RULES)
+        pane.remove_silence(silent, (9, "s", 2))
+        assert fields(pane) == fields(before)
+
+
 def test_a_registry_without_agent_silent_uses_the_built_in_numbers():
     assert silence_of(DeltaRegistry("0", {}, {}), RULES) == SILENCE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -392,6 +393,13 @@ def test_an_alarm_spoken_early_meanwhile_survives_a_revision_of_the_pane_before(
     assert again.sayings == ()
     assert again.memory.now.speaker is VoiceName.ALARM
     assert again.memory.now.alarm == memory.now.alarm
+
+
+def test_an_alarm_that_was_told_keeps_its_episode_when_a_revision_finds_it_began_earlier():
+    memory = speak_early(after(QUIET), ALARMING, RULES, CONNECTION, end(2)).memory
+    again = speak_again(memory, ALARMING, RULES, CONNECTION, end(1))
+    assert again.sayings == ()
+    assert again.memory.now.alarm == replace(memory.now.alarm, run=1)
 
 
 def test_a_voice_whose_cause_was_withdrawn_ends_as_revised_and_is_no_recovery():
