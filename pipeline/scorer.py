@@ -17,12 +17,11 @@ import msgspec
 
 from schemas.codec import decode_event, encode
 from schemas.hot import HotEvent
-from schemas.ids import record_id
-from schemas.registry import DeltaRegistry, Population
+from schemas.registry import DeltaRegistry
 from schemas.rejects import TOMBSTONE, Rejected, RejectReason, keep_late, keep_rejected
 from schemas.topics import EVENTS_LATE, EVENTS_REJECTED, PARTIALS, SCORES, VOICES
 from schemas.types import Instant, Level, Origin, VoiceName
-from schemas.wire import ProgressWire
+from schemas.wire import PartialWire
 
 from .runtime.contract import Assignment, Effects, Output, Record, StateRecord
 from .scoring.connection import ConnectionState, Fate, Published, silence_of
@@ -33,7 +32,7 @@ from .scoring.records import heard_at, score_record, voice_record
 from .scoring.repeats import Repeat, RepeatMemory
 from .scoring.rules import ScoreRules
 from .scoring.scores import pain_at, scores_at
-from .scoring.shares import Place, early_share, share_at
+from .scoring.seam_news import SeamKey, SeamNews
 from .scoring.triad import Scores
 from .scoring.voices import MUTE, Saying, forget, speak, speak_again, speak_early, undisturbed
 from .scoring.watermark import NEVER, PartitionTime
@@ -56,9 +55,6 @@ _SEPARATOR: Final = "\x1f"
 
 _MEMO_LIMIT: Final = 4_096
 
-_SeamKey = tuple[str, str]
-"""Key space (``""`` is production, else the experiment) and seam."""
-
 
 class Scorer:
     """Folds, scores and speaks for the connections of one partition. Implements ``Processor``."""
@@ -73,10 +69,7 @@ class Scorer:
         self._version = worker_version
         self._silence = silence_of(registry, rules)
         self._decay = rules.decay
-        self._power = rules.power
         self._weights: dict[tuple[object, ...], Weight] = {}
-        self._deepest = -(-max(rules.late_horizon, rules.pane + rules.grace) // rules.pane)
-        """How many panes back an accepted event may revise."""
         self._effects = Effects()
         self.tallies: Counter[str] = Counter()
         """Counted since the start of this worker, for metrics; not part of the state."""
@@ -85,27 +78,11 @@ class Scorer:
         self._closed: int | None = None
         """Newest closed pane; None before the first accepted event."""
         self._states: dict[str, ConnectionState] = {}
-        self._members: dict[_SeamKey, dict[str, ConnectionState]] = {}
-        """Connections by the seams they have a track of."""
+        self._seams = SeamNews(self._partition, rules, registry, self._time, self._states)
         self._repeats = RepeatMemory(rules)
         self._places = SeamPlaces(registry.seams, rules)
         self._unknown = BoundedNames(rules.max_unknown_deltas)
         self._fields = BoundedNames(rules.max_unknown_fields)
-        self._live: dict[int, dict[str, int]] = {}
-        """Known, unclosed connections by key space at the ends of the panes that may still be revised."""
-        self._shares: dict[_SeamKey, dict[int, list[int]]] = {}
-        """Revision and number of children of the shares sent, by pane."""
-        self._progress: dict[int, int] = {}
-        """How often progress was told of a pane again."""
-        self._dirty: set[tuple[str, str, int]] = set()
-        """Shares of closed panes to send again."""
-        self._dirty_live: set[int] = set()
-        self._revise_at: Instant | None = None
-        self._early: dict[_SeamKey, set[int]] = {}
-        """Open panes of which a seam's early share waits to be sent."""
-        self._early_sent: dict[_SeamKey, Instant] = {}
-        self._early_count: dict[tuple[str, str, int], int] = {}
-
         self._touched: set[str] = set()
         """Connections that changed since the last snapshot; those without a state are deleted."""
         self._core = b""
@@ -132,7 +109,7 @@ class Scorer:
                 self._states[key[len(_CONNECTION) :].decode()] = ConnectionState.load(decoded)
         self._repeats.restore(chunks)
         for name, state in self._states.items():
-            self._enrol(name, state)
+            self._seams.enrol(name, state)
         if core is not None:
             self._load_core(core)
 
@@ -144,6 +121,7 @@ class Scorer:
             self._append(record.timestamp, now)
             outcome = self._fold(record)
             counts[outcome] = counts.get(outcome, 0) + 1
+            self._tell_seams()
         return effects
 
     def tick(self, now: Instant, *, at_end: bool) -> Effects:
@@ -153,7 +131,8 @@ class Scorer:
         self._time.waited(now, at_end=at_end)
         self._advance(was_held=held)
         if at_end:
-            self._send_waiting()
+            self._seams.send_waiting(self._closed)
+        self._tell_seams()
         return effects
 
     def snapshot(self) -> Iterator[StateRecord]:
@@ -236,8 +215,7 @@ class Scorer:
         watched = self._watched(state, key, number) if weight.harm > 0.0 else ()
         delta = event.delta if event.known else self._unknown.name(event.delta)
         seams = state.fold(number, seam, weight, order, delta, event.omega, event.dimension, rules)
-        for one in seams:
-            self._members.setdefault((key[0], one), {})[name] = state
+        self._seams.enrol(name, state)
         self._touched.add(name)
         if revises:
             self._revise(name, state, number, seams, alive)
@@ -301,8 +279,8 @@ class Scorer:
         self._time.appended(append_ts, now)
         if held or self._time.held:
             self._advance(was_held=held)
-        if self._early or self._revise_at is not None:
-            self._send_waiting()
+        if self._seams.waiting:
+            self._seams.send_waiting(self._closed)
 
     def _advance(self, *, was_held: bool) -> None:
         """Close every pane that the watermark has passed."""
@@ -314,22 +292,22 @@ class Scorer:
             self._closed = reached
         elif reached > self._closed:
             while self._closed < reached:
-                if not self._shares and all(state.first > self._closed + 1 for state in self._states.values()):
+                if not self._seams.expected and all(state.first > self._closed + 1 for state in self._states.values()):
                     # Nobody lived then: one word stands for all these panes.
                     first = min((state.first for state in self._states.values()), default=reached)
                     self._closed = max(self._closed, min(first, reached) - 1)
                 self._close(self._closed + 1)
             return
         if was_held != self._time.held:
-            self._tell_progress(self._closed)
+            self._seams.tell_progress(self._closed)
 
     def _close(self, number: int) -> None:
         """The end of a pane: silence, scores, voices, shares, progress."""
         rules = self._rules
-        self._send_revised()
+        self._seams.send_revised()
         self._closed = number
         end = (number + 1) * rules.pane
-        oldest = number + 1 - self._deepest - rules.chaos_panes
+        oldest = number + 1 - self._seams.deepest - rules.chaos_panes
         live: dict[str, int] = {}
         for name in sorted(self._states):
             state = self._states[name]
@@ -341,7 +319,7 @@ class Scorer:
                 continue
             self._touched.add(name)
             stepped = state.step(number, self._silence, rules)
-            self._enrol(name, state)
+            self._seams.enrol(name, state)
             if stepped.fate is Fate.FORGOTTEN:
                 self._forget(state, number)
                 continue
@@ -351,31 +329,8 @@ class Scorer:
             scores = scores_at(state.whole, number, rules, self._decay)
             self._publish(state, number, scores, spoke=self._speak(state, number, scores))
             state.trim(oldest, rules, self._decay)
-        self._live[number] = live
-        for key in sorted(self._members):
-            self._send_share(key, number)
-        self._tell_progress(number)
-        self._prune(number)
+        self._seams.close(number, live)
         self._repeats.expire(self._time.watermark)
-
-    def _prune(self, number: int) -> None:
-        """Drop what belongs to panes that nothing can revise any more, and early shares of the closed pane."""
-        oldest = number - self._deepest
-        self._live = {pane: live for pane, live in self._live.items() if pane >= oldest}
-        self._progress = {pane: told for pane, told in self._progress.items() if pane >= oldest}
-        for key in list(self._shares):
-            kept = {pane: sent for pane, sent in self._shares[key].items() if pane >= oldest}
-            if kept:
-                self._shares[key] = kept
-            else:
-                del self._shares[key]
-        for key in list(self._early):
-            self._early[key] = {pane for pane in self._early[key] if pane > number}
-            if not self._early[key]:
-                del self._early[key]
-        self._early_count = {key: sent for key, sent in self._early_count.items() if key[2] > number}
-        limit = self._time.clock - self._rules.coalesce
-        self._early_sent = {key: at for key, at in self._early_sent.items() if at > limit}
 
     # --------------------------------------------------------------------------------------- connections: records
 
@@ -483,28 +438,15 @@ class Scorer:
             else:
                 spoke = self._speak(state, pane, scores)
             self._publish(state, pane, scores, spoke=spoke)
-        self._enrol(name, state)
+        self._seams.enrol(name, state)
         space = state.experiment_id or ""
-        if self._relive(space, before, self._alive(state, number)):
+        if self._seams.lived(space, before, self._alive(state, number)):
             seams.update(state.seams)
-        self._dirty.update((space, one, pane) for one in seams for pane in before)
-        if self._revise_at is None:
-            self._revise_at = self._time.clock + self._rules.revise_every
-
-    def _relive(self, space: str, before: dict[int, bool], after: dict[int, bool]) -> bool:
-        """Count the living anew. Whether anything changed."""
-        changed = [pane for pane in before if before[pane] != after[pane]]
-        for pane in changed:
-            live = self._live.setdefault(pane, {})
-            live[space] = live.get(space, 0) + (1 if after[pane] else -1)
-            if not live[space]:
-                del live[space]
-            self._dirty_live.add(pane)
-        return bool(changed)
+        self._seams.revised(space, seams, before)
 
     # ------------------------------------------------------------------------------------------ speaking early (3.8)
 
-    def _watched(self, state: ConnectionState, key: _SeamKey, number: int) -> tuple[tuple[int, float], ...]:
+    def _watched(self, state: ConnectionState, key: SeamKey, number: int) -> tuple[tuple[int, float], ...]:
         """Pain on the seam, before an event that hurts, in every open pane whose window holds the event."""
         track = state.seams.get(key[1])
         first = number if self._closed is None else max(number, self._closed + 1)
@@ -516,7 +458,7 @@ class Scorer:
             if pane < number + self._rules.pain_panes
         )
 
-    def _hurt(self, state: ConnectionState, key: _SeamKey, number: int, watched: tuple[tuple[int, float], ...]) -> None:
+    def _hurt(self, state: ConnectionState, key: SeamKey, number: int, watched: tuple[tuple[int, float], ...]) -> None:
         """After an event that hurts: an Alarm that is certain is spoken, a seam that hears of it is told."""
         rules = self._rules
         limits = (rules.early_share_pain, rules.voices.alarm_pain_above)
@@ -525,7 +467,7 @@ class Scorer:
                 self._alarm_early(state, pane)
             after = round(pain_at(state.seams[key[1]], pane, rules), 6)
             if any(before <= limit < after for limit in limits):
-                self._ask_early(key, pane)
+                self._seams.ask_early(key, pane, self._closed)
 
     def _alarm_early(self, state: ConnectionState, pane: int) -> None:
         rules = self._rules
@@ -537,113 +479,26 @@ class Scorer:
         state.memory = spoken.memory
         self._say(state, spoken.sayings, pane, scores)
 
-    def _ask_early(self, key: _SeamKey, pane: int) -> None:
-        """A seam's share of the open pane is to be sent: now, or when the last one is long enough ago."""
-        self._early.setdefault(key, set()).add(pane)
-        self._effects.urgent = True
-        last = self._early_sent.get(key)
-        if last is None or self._time.clock >= last + self._rules.coalesce:
-            self._send_early(key)
-
-    def _send_early(self, key: _SeamKey) -> None:
-        space, seam = key
-        closed = self._closed if self._closed is not None else NEVER
-        place, members = self._place(key), self._members.get(key, {}).values()
-        for pane in sorted(self._early.pop(key)):
-            counted = (space, seam, pane)
-            revision = self._early_count.get(counted, -1) + 1
-            self._early_count[counted] = revision
-            live = self._live.get(closed, {}).get(space, 0) + self._newborn(space, closed) if place.links else 0
-            share = early_share(place, members, pane, closed, revision, live)
-            self._put(PARTIALS, _parent_key(key), encode(share))
-        self._early_sent[key] = self._time.clock
-        self._effects.urgent = True
-
-    def _newborn(self, space: str, closed: int) -> int:
-        return sum(state.first > closed and (state.experiment_id or "") == space for state in self._states.values())
-
-    # --------------------------------------------------------------------------------------------- shares, progress
-
-    def _send_waiting(self) -> None:
-        """Send what was coalesced and is due by append time."""
-        clock = self._time.clock
-        for key in [k for k in self._early if clock >= self._early_sent.get(k, NEVER) + self._rules.coalesce]:
-            self._send_early(key)
-        if self._revise_at is not None and clock >= self._revise_at:
-            self._send_revised()
-
-    def _send_revised(self) -> None:
-        if self._revise_at is None:
-            return
-        dirty, lives = sorted(self._dirty, key=lambda one: (one[2], one[0], one[1])), sorted(self._dirty_live)
-        self._dirty.clear()
-        self._dirty_live.clear()
-        self._revise_at = None
-        for space, seam, pane in dirty:
-            self._send_share((space, seam), pane)
-        for pane in lives:
-            self._tell_progress(pane)
-
-    def _send_share(self, key: _SeamKey, number: int) -> None:
-        """This partition's share of a seam at the end of a closed pane, if it has or had anything to say there."""
-        sent = self._shares.get(key, {})
-        known = sent.get(number)
-        before = sent.get(number - 1)
-        revision = 0 if known is None else known[0] + 1
-        share = share_at(self._place(key), self._members.get(key, {}).values(), number, revision)
-        had_children = before is not None and before[1] > 0
-        if known is None and not share.children and not share.deltas and not had_children:
-            return
-        self._shares.setdefault(key, {})[number] = [revision, share.children]
-        self._put(PARTIALS, _parent_key(key), encode(share))
-
-    def _tell_progress(self, number: int) -> None:
-        """How far we are, to every partition of the partials: they wait for each other's panes."""
-        told = self._progress.get(number, -1) + 1
-        self._progress[number] = told
-        end = (number + 1) * self._rules.pane
-        progress = encode(
-            ProgressWire(
-                id=record_id("progress", Level.SEAM.value, self._partition, end, told),
-                level=Level.SEAM,
-                source=self._partition,
-                window_end=end,
-                watermark=self._time.watermark,
-                held=self._time.held,
-                live=self._live.get(number, {}),
-            )
-        )
-        for peer in range(self._peers):
-            self._effects.outputs.append(Output(PARTIALS, b"progress", progress, partition=peer))
-
-    def _place(self, key: _SeamKey) -> Place:
-        space, seam = key
-        links = self._registry.population(seam) is Population.LINKS
-        return Place(seam, space or None, self._partition, links, self._rules, self._decay, self._power)
+    def _tell_seams(self) -> None:
+        """Write what the roll-up is to hear."""
+        for key, record in self._seams.take():
+            value = encode(record)
+            if key is None:
+                self._effects.outputs += [Output(PARTIALS, b"progress", value, partition=n) for n in range(self._peers)]
+            else:
+                self._put(PARTIALS, _parent_key(key), value)
+                if isinstance(record, PartialWire) and record.early:
+                    self._effects.urgent = True
 
     def _put(self, topic: str, key: bytes | None, value: bytes | None, headers: Any = ()) -> None:
         self._effects.outputs.append(Output(topic, key, value, headers))
 
     # ----------------------------------------------------------------------------------------- who is known, and state
 
-    def _enrol(self, name: str, state: ConnectionState) -> None:
-        """Make a connection a member of every seam it has a track of."""
-        space = state.experiment_id or ""
-        for seam in state.seams:
-            members = self._members.setdefault((space, seam), {})
-            if members.get(name) is not state:
-                members[name] = state
-
     def _strike(self, name: str) -> None:
         """Drop a connection for good."""
-        state = self._states.pop(name)
+        self._seams.strike(name, self._states.pop(name))
         self._touched.add(name)
-        for seam in state.seams:
-            key = (state.experiment_id or "", seam)
-            members = self._members.get(key, {})
-            members.pop(name, None)
-            if not members:
-                self._members.pop(key, None)
 
     def _evict(self) -> None:
         """Make room: the connections heard of least recently leave, their open pane is scored once more."""
@@ -668,15 +523,7 @@ class Scorer:
             self._places.taken,
             sorted(self._unknown.known),
             sorted(self._fields.known),
-            sorted(self._live.items()),
-            [[*key, sorted(sent.items())] for key, sent in sorted(self._shares.items())],
-            sorted(self._progress.items()),
-            sorted(self._dirty),
-            sorted(self._dirty_live),
-            self._revise_at,
-            [[*key, sorted(panes)] for key, panes in sorted(self._early.items())],
-            [[*key, at] for key, at in sorted(self._early_sent.items())],
-            [[*key, sent] for key, sent in sorted(self._early_count.items())],
+            self._seams.dump(),
         ]
 
     def _load_core(self, core: list[Any]) -> None:
@@ -691,15 +538,7 @@ class Scorer:
         self._places.taken = core[4]
         self._unknown.known = set(core[5])
         self._fields.known = set(core[6])
-        self._live = dict(core[7])
-        self._shares = {(space, seam): dict(sent) for space, seam, sent in core[8]}
-        self._progress = dict(core[9])
-        self._dirty = {(space, seam, pane) for space, seam, pane in core[10]}
-        self._dirty_live = set(core[11])
-        self._revise_at = core[12]
-        self._early = {(space, seam): set(panes) for space, seam, panes in core[13]}
-        self._early_sent = {(space, seam): at for space, seam, at in core[14]}
-        self._early_count = {(space, seam, pane): sent for space, seam, pane, sent in core[15]}
+        self._seams.restore(core[7])
 
 
 def _name(event: HotEvent) -> str:
@@ -709,6 +548,6 @@ def _name(event: HotEvent) -> str:
     return f"{event.connection_id}{_SEPARATOR}{event.experiment_id}"
 
 
-def _parent_key(key: _SeamKey) -> bytes:
+def _parent_key(key: SeamKey) -> bytes:
     space, seam = key
     return (f"{seam}@{space}" if space else seam).encode()
