@@ -329,6 +329,24 @@ def test_an_event_shows_that_a_link_was_not_forgotten_after_all():
     assert states(scene.told)[330] == "up"
 
 
+def test_a_link_denied_to_be_forgotten_may_be_forgotten_again():
+    scene = Scene()
+    scene.play([*base(), fact(10, "connection_closed")])
+    scene.close(600)
+    assert max(states(scene.told)) == 300
+    scene.one(fact(300, "message_processed"), append=602)
+    assert max(states(scene.told)) == 570  # forgotten again at 600, five minutes after that
+    assert scene.scorer.connections == 1
+
+
+def test_a_link_that_turns_out_to_have_closed_is_no_longer_among_the_living():
+    scene = Scene()
+    scene.play([*base(), fact(33, "message_processed")])
+    scene.one(fact(29, "connection_closed"), append=33.5)
+    told = scene.one(fact(34.6, "message_processed"))
+    assert [(p.window_end, p.live) for p in told.progress] == [(at(30), {})]
+
+
 def test_silence_moves_to_the_seam_of_the_event_found_to_be_the_last():
     scene = Scene()
     scene.play([fact(0, "batch_sent")])
@@ -597,6 +615,15 @@ def test_the_connections_heard_of_least_recently_make_room():
     assert scene.scorer.connections <= 2
     forgotten = [v for v in scene.told.voices if v.subject == "connection:loud" and v.delta == "voice_cleared"]
     assert [v.reason for v in forgotten] == ["forgotten"]
+
+
+def test_a_link_already_forgotten_makes_room_without_a_word():
+    scene = Scene(replace(ALL, max_connections=2))
+    scene.play([*base(), fact(10, "connection_closed")], until=330)
+    told = scene.one(fact(340, "connection_established"), link="new")
+    assert told.voices == []
+    assert scene.scorer.tallies["evicted:connections"] == 1
+    assert scene.scorer.connections == 2
 
 
 def test_before_anything_has_closed_the_first_to_leave_leaves_without_a_word():

@@ -56,6 +56,17 @@ def test_a_trimmed_state_scores_as_before_to_the_last_bit():
     assert len(trimmed.whole.panes) < len(whole.whole.panes)
 
 
+def test_a_past_that_fell_behind_the_ring_is_reckoned_anew():
+    state = ConnectionState("c", None, 1)
+    told(state, 1)
+    state.whole.upto(1, RULES, DECAY)
+    told(state, 2)
+    told(state, 9)
+    expected = scores_at(Track.load(state.whole.dump()), 9, RULES, DECAY)
+    state.trim(8, RULES, DECAY)
+    assert scores_at(state.whole, 9, RULES, DECAY) == expected
+
+
 def test_one_seam_shares_the_whole_and_a_second_parts_them():
     state = ConnectionState("c", None, 1)
     told(state, 1)
