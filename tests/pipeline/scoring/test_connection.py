@@ -125,3 +125,13 @@ def test_a_hearsay_older_than_the_ring_is_let_go():
     told(state, 1, weight=SILENCE.weight, after=9)
     state.trim(9, RULES, DECAY)
     assert state.hearsay == []
+
+
+def test_a_hearsay_that_moves_leaves_no_empty_pane_behind():
+    state = ConnectionState("c", None, 1)
+    told(state, 1, seam="edge")
+    told(state, 1, seam="core", after=3)
+    told(state, 2, seam="edge", weight=SILENCE.weight)
+    assert told(state, 1, seam="core", after=9) == {"core", "edge"}
+    assert [pane.number for pane in state.seams["edge"].panes] == [1]
+    assert [pane.number for pane in state.seams["core"].panes] == [1, 2]
