@@ -40,7 +40,9 @@ async def _hold(ports: Sequence[int], seed: int) -> int:
     async with agent:
         for link, port in enumerate(ports):
             name = connection_id(link)
-            await agent.open(name.partition("/")[2], [f"ws://127.0.0.1:{port}/"], connection_id=name, keep_messages=False)
+            await agent.open(
+                name.partition("/")[2], [f"ws://127.0.0.1:{port}/"], connection_id=name, keep_messages=False
+            )
         await stop.wait()
     return 3 if agent.left else 0
 

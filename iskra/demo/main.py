@@ -173,7 +173,9 @@ class _Run:
 
     def _facts(self, lost: float | None, left: tuple[str, ...]) -> Facts:
         calm = [trust for at_s, trust in self.watch.seam_trust if at_s < CUT_S]
-        blipped = sorted({link for change in forecast(self.seed) if change.fault is Fault.BLIP for link in change.links})
+        blipped = sorted(
+            {link for change in forecast(self.seed) if change.fault is Fault.BLIP for link in change.links}
+        )
         return Facts(
             voices=tuple(self.watch.voices),
             calm_trust=calm[-1] if calm else None,
@@ -190,7 +192,9 @@ class _Run:
         rows = judge(self.facts)
         self.console.print()
         for row in rows:
-            self.console.print(Text(f"  {'✓' if row.ok else '✗'}  {row.expected}: {row.seen}", style="" if row.ok else "bold red"))
+            self.console.print(
+                Text(f"  {'✓' if row.ok else '✗'}  {row.expected}: {row.seen}", style="" if row.ok else "bold red")
+            )
         missed = [row for row in rows if not row.ok]
         self.console.print(_last_word(missed, rows))
         return 1 if missed else 0

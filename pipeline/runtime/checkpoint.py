@@ -14,7 +14,7 @@ from .contract import Stage
 from .meta import encode_meta
 from .options import KafkaOptions
 from .partition import Cut
-from .producing import route_outputs, route_state, send_all
+from .producing import route_outputs, route_state, send_all, while_sending
 
 __all__ = ["Destination", "commit"]
 
@@ -46,6 +46,10 @@ async def commit(producer: AIOKafkaProducer, cut: Cut, to: Destination) -> None:
 
     Errors: what aiokafka raises. The transaction may then still be open; the caller aborts or discards the producer.
     """
+    await while_sending(producer, _write(producer, cut, to))
+
+
+async def _write(producer: AIOKafkaProducer, cut: Cut, to: Destination) -> None:
     meta = encode_meta(
         cut.account,
         stage=to.stage.name,

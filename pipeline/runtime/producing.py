@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import ssl
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from aiokafka.helpers import create_ssl_context
 
 from pipeline.crashpoint import crashpoint
@@ -36,6 +36,7 @@ __all__ = [
     "route_outputs",
     "route_state",
     "send_all",
+    "while_sending",
 ]
 
 MAX_BATCH_BYTES = 512 * 1024
@@ -177,6 +178,28 @@ def new_producer(
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         retry_backoff_ms=RETRY_BACKOFF_MS,
     )
+
+
+async def while_sending(producer: AIOKafkaProducer, work: Coroutine[Any, Any, None]) -> None:
+    """Do this work, or give it up at once when the producer's sender has ended: nothing it waits for would come.
+
+    A sender that was fenced fails what is queued, but not what is on its way and wants to be sent again.
+
+    Errors: those of the work, or the one that ended the sender.
+    """
+    sender = producer._sender.sender_task  # noqa: SLF001 - no public name
+    doing = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({doing, sender}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
+            sender.result()
+            message = "the producer's sender has ended"
+            raise KafkaConnectionError(message)
+        doing.result()
+    finally:
+        doing.cancel()
 
 
 def is_fenced(producer: AIOKafkaProducer | None, error: BaseException) -> bool:

@@ -43,7 +43,9 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**clean, **settings, "PYTHONPATH": str(ROOT)}
 
 
-def iskra(*arguments: str, settings: Mapping[str, str], stdin: str | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def iskra(
+    *arguments: str, settings: Mapping[str, str], stdin: str | None = None, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """One command of the front door, run to its end."""
     return subprocess.run(
         [sys.executable, "-m", "iskra.commands.main", *arguments],

@@ -30,7 +30,12 @@ class Case(NamedTuple):
 
 
 def _with(**fields: object) -> bytes:
-    event: dict[str, object] = {"delta": "connection_lost", "dimension": 1, "omega": 0.9, "lambda": "continue_monitoring"}
+    event: dict[str, object] = {
+        "delta": "connection_lost",
+        "dimension": 1,
+        "omega": 0.9,
+        "lambda": "continue_monitoring",
+    }
     return json.dumps({**event, **fields}).encode()
 
 
@@ -46,7 +51,9 @@ def _cases(now_ms: int) -> list[Case]:
         Case("E7 an array", b"[1]", "not_object"),
         Case("E7 a key twice", b'{"delta": "connection_lost", "delta": "connection_lost"}', "dup_key"),
         Case("E8 major 2", _with(schema_version="2.0"), "unknown_version", "schema_version"),
-        Case("E9 no delta", b'{"dimension": 1, "omega": 0.9, "lambda": "continue_monitoring"}', "missing_field", "delta"),
+        Case(
+            "E9 no delta", b'{"dimension": 1, "omega": 0.9, "lambda": "continue_monitoring"}', "missing_field", "delta"
+        ),
         Case("E9 no connection", _with(), "missing_field", "connection_id", None),
         Case("E10 a text for a number", _with(omega="0.9"), "wrong_type", "omega"),
         Case("E11 NaN", b'{"delta": "connection_lost", "omega": NaN}', "nonfinite", "omega"),
@@ -118,7 +125,9 @@ def test_every_class_is_kept_with_its_reason_and_the_next_event_is_scored(
             record = got[offsets[case.name]]
             named = [(name, value) for name, value in record.headers if name in ("iskra.reason", "iskra.path", "who")]  # type: ignore[attr-defined]  # no types
             path = [] if case.path is None else [("iskra.path", case.path.encode())]
-            assert sorted(named) == sorted([("iskra.reason", case.reason.encode()), *path, ("who", b"a sender")]), case.name
+            assert sorted(named) == sorted([("iskra.reason", case.reason.encode()), *path, ("who", b"a sender")]), (
+                case.name
+            )
             assert (record.key, record.value) == (case.key, case.value), case.name  # type: ignore[attr-defined]  # no types
         reasons = dict(got[conflict].headers)  # type: ignore[attr-defined]  # no types
         assert (reasons["iskra.reason"], reasons["iskra.path"]) == (b"id_conflict", b"event_id")
@@ -128,11 +137,21 @@ def test_every_class_is_kept_with_its_reason_and_the_next_event_is_scored(
             text = urllib.request.urlopen(f"http://127.0.0.1:{scorer.port()}/metrics", timeout=5).read().decode()
             lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("iskra_"))
             total = {
-                outcome: sum(float(v) for name, v in lines.items() if name.startswith("iskra_events_total") and f'outcome="{outcome}"' in name)
+                outcome: sum(
+                    float(v)
+                    for name, v in lines.items()
+                    if name.startswith("iskra_events_total") and f'outcome="{outcome}"' in name
+                )
                 for outcome in ("scored", "rejected", "late", "duplicate", "tombstone")
             }
             unaccounted = [float(value) for name, value in lines.items() if name.startswith("iskra_unaccounted_events")]
-            wanted_counts = {"scored": len(cases) + 1.0, "rejected": len(cases) + 1.0, "late": 1.0, "duplicate": 1.0, "tombstone": 1.0}
+            wanted_counts = {
+                "scored": len(cases) + 1.0,
+                "rejected": len(cases) + 1.0,
+                "late": 1.0,
+                "duplicate": 1.0,
+                "tombstone": 1.0,
+            }
             return total == wanted_counts and bool(unaccounted) and set(unaccounted) == {0.0}
 
         eventually(counted, within_s=15, what="each outcome counted, nothing unaccounted")

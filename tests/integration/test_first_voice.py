@@ -25,7 +25,10 @@ EXAMPLE = b"""{
 def read_all(bootstrap: str, topic: str) -> list[dict[str, Any]]:
     """Every committed record of a topic, keys and values decoded."""
     consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest", enable_auto_commit=False
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
     )
     try:
         partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
@@ -43,7 +46,11 @@ def read_all(bootstrap: str, topic: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def settings(broker: str) -> dict[str, str]:
-    return {"ISKRA_KAFKA__BOOTSTRAP": broker, "ISKRA_KAFKA__TOPIC_PREFIX": "firstvoice", "ISKRA_SCORING__IDLE_TIMEOUT_S": "2"}
+    return {
+        "ISKRA_KAFKA__BOOTSTRAP": broker,
+        "ISKRA_KAFKA__TOPIC_PREFIX": "firstvoice",
+        "ISKRA_SCORING__IDLE_TIMEOUT_S": "2",
+    }
 
 
 @pytest.fixture
@@ -65,9 +72,19 @@ def test_the_requirements_example_gets_a_score_and_ten_failures_raise_an_alarm(
             within_s=75,
             what=f"a score of connection:c-1; the worker's log:\n{scorer.tail()}",
         )[0]
-        assert (score["subject"], score["level"], score["pain"], score["link_state"]) == ("connection:c-1", "connection", 0.0, "up")
+        assert (score["subject"], score["level"], score["pain"], score["link_state"]) == (
+            "connection:c-1",
+            "connection",
+            0.0,
+            "up",
+        )
         for _ in range(10):
-            failure = {"delta": "connection_failed", "dimension": 3, "omega": 0.8, "lambda": "attempt_reconnection_with_backoff"}
+            failure = {
+                "delta": "connection_failed",
+                "dimension": 3,
+                "omega": 0.8,
+                "lambda": "attempt_reconnection_with_backoff",
+            }
             producer.send("firstvoice.events.v1", key=b"c-2", value=json.dumps(failure).encode())
         producer.flush()
         voice = eventually(

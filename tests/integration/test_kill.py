@@ -34,7 +34,14 @@ KILLS = 5
 SESSION_MS = 6_000
 PAUSE_S = 9.0
 """Longer than the session: the group gives the paused worker's partitions to the other one."""
-DELTAS = ("heartbeat_success", "heartbeat_success", "heartbeat_success", "message_processed", "connection_lost", "connection_failed")
+DELTAS = (
+    "heartbeat_success",
+    "heartbeat_success",
+    "heartbeat_success",
+    "message_processed",
+    "connection_lost",
+    "connection_failed",
+)
 
 
 def _event(dice: random.Random, number: int) -> tuple[bytes, bytes]:

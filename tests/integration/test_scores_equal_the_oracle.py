@@ -34,7 +34,14 @@ REGISTRY = builtin_registry()
 
 def _log(begin: int) -> list[list[Delivered]]:
     climate = Climate(
-        links=200, length=LENGTH_MS, partitions=PARTITIONS, begin=begin, late=0.0, stalls=0.0, repeated=0.01, rotten=0.005
+        links=200,
+        length=LENGTH_MS,
+        partitions=PARTITIONS,
+        begin=begin,
+        late=0.0,
+        stalls=0.0,
+        repeated=0.01,
+        rotten=0.005,
     )
     logs = weather(7, climate)
     for number, log in enumerate(logs):

@@ -50,12 +50,18 @@ ALARM = GOOD.messages[0]
 @pytest.mark.parametrize(
     ("facts", "red"),
     [
-        (replace(GOOD, voices=(_heard(3.0, SEAM, VoiceName.CURIOSITY, "voice_raised"), *GOOD.voices)), ["calm: no voice"]),
+        (
+            replace(GOOD, voices=(_heard(3.0, SEAM, VoiceName.CURIOSITY, "voice_raised"), *GOOD.voices)),
+            ["calm: no voice"],
+        ),
         (replace(GOOD, calm_trust=0.7), ["calm: trust of the seam over .7"]),
         (replace(GOOD, calm_trust=None), ["calm: trust of the seam over .7"]),
         (replace(GOOD, voices=GOOD.voices[36:]), ["cut: link Alarms"]),
         (
-            replace(GOOD, voices=tuple(replace(h, at_s=25.1) if h.subject == SEAM and h.at_s == 17.0 else h for h in GOOD.voices)),
+            replace(
+                GOOD,
+                voices=tuple(replace(h, at_s=25.1) if h.subject == SEAM and h.at_s == 17.0 else h for h in GOOD.voices),
+            ),
             ["cut: seam Alarm within 10 s"],
         ),
         (replace(GOOD, messages=(*GOOD.messages, Message(18.0, "again"))), ["cut: 1 Slack message"]),
@@ -69,11 +75,17 @@ ALARM = GOOD.messages[0]
         ),
         (replace(GOOD, incidents=(Incident(17.3, "iskra:1", "Alarm"),)), ["back: PagerDuty resolved by the same key"]),
         (
-            replace(GOOD, voices=tuple(replace(h, at_s=59.1) if h.voice == VoiceName.CELEBRATION else h for h in GOOD.voices)),
+            replace(
+                GOOD,
+                voices=tuple(replace(h, at_s=59.1) if h.voice == VoiceName.CELEBRATION else h for h in GOOD.voices),
+            ),
             ["back: Celebration 35 ± 5 s after the cut ended"],
         ),
         (replace(GOOD, messages=(replace(ALARM, replies=()), GOOD.messages[1])), ["back: Celebration in the thread"]),
-        (replace(GOOD, blip_links=("demo/link-40", "demo/link-41", "demo/link-43")), ["blips: Curiosity of these 3 links"]),
+        (
+            replace(GOOD, blip_links=("demo/link-40", "demo/link-41", "demo/link-43")),
+            ["blips: Curiosity of these 3 links"],
+        ),
         (replace(GOOD, voices=GOOD.voices[:-1]), ["slow: Concern of the seam"]),
         (replace(GOOD, messages=GOOD.messages[:1]), ["slow: told once in Slack"]),
         (replace(GOOD, unaccounted=1.0), ["events unaccounted for: 0"]),

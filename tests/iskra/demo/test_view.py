@@ -31,8 +31,15 @@ def test_the_screen_names_links_scores_voices_the_message_and_the_incident() -> 
         Heard(17.0, SEAM, Level.SEAM, VoiceName.ALARM, "voice_raised"),
     )
     view = View(
-        view.at_s, view.spell, view.connected, view.scores, view.feed, view.speaking,
-        messages=(Message(17.2, "36 of 60 hurt", green_at_s=30.0, resolved_text="over", replies=((54.0, "verified"),)),),
+        view.at_s,
+        view.spell,
+        view.connected,
+        view.scores,
+        view.feed,
+        view.speaking,
+        messages=(
+            Message(17.2, "36 of 60 hurt", green_at_s=30.0, resolved_text="over", replies=((54.0, "verified"),)),
+        ),
         incidents=(Incident(17.3, "iskra:1", "Alarm of the seam", resolved_at_s=30.0),),
     )
     console = Console(width=160, height=48)

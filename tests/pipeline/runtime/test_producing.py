@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import ProducerFenced
 from aiokafka.partitioner import DefaultPartitioner as AiokafkaPartitioner
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -10,7 +16,7 @@ from kafka.partitioner import murmur2 as kafka_python_murmur2
 
 from pipeline.runtime.contract import Output, StateRecord
 from pipeline.runtime.options import KafkaOptions
-from pipeline.runtime.producing import client_options, partition_for, route_outputs, route_state
+from pipeline.runtime.producing import client_options, partition_for, route_outputs, route_state, while_sending
 
 KAFKA = KafkaOptions(topic_prefix="iskra")
 
@@ -75,3 +81,45 @@ def test_clients_are_told_what_the_options_say():
         "sasl_plain_username": "iskra",
         "sasl_plain_password": "hidden",
     }
+
+
+def _sent_by(sender: asyncio.Task[None]) -> AIOKafkaProducer:
+    return cast("AIOKafkaProducer", SimpleNamespace(_sender=SimpleNamespace(sender_task=sender)))
+
+
+def test_work_that_waits_for_a_fenced_sender_ends_with_the_fence():
+    async def story() -> None:
+        async def fenced() -> None:
+            raise ProducerFenced
+
+        never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def work() -> None:
+            await never
+
+        with pytest.raises(ProducerFenced):
+            await asyncio.wait_for(while_sending(_sent_by(asyncio.ensure_future(fenced())), work()), 5)
+        assert never.cancelled()
+
+    asyncio.run(story())
+
+
+def test_work_ends_as_it_would_while_its_sender_lives():
+    async def story() -> None:
+        sender = asyncio.ensure_future(asyncio.sleep(3_600))
+        done: list[Any] = []
+
+        async def work() -> None:
+            done.append(1)
+
+        async def failing() -> None:
+            message = "a fault of the work"
+            raise ValueError(message)
+
+        await while_sending(_sent_by(sender), work())
+        with pytest.raises(ValueError, match="a fault of the work"):
+            await while_sending(_sent_by(sender), failing())
+        assert done == [1]
+        sender.cancel()
+
+    asyncio.run(story())
