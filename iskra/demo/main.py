@@ -75,7 +75,7 @@ class _Run:
         """Start, weather, end; ``facts`` afterwards."""
         self.console.print("∆DΩΛ demo: a real Kafka, 5 workers, 60 links, bad weather; the clock runs 15 times as fast")
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - inside asyncio.run there is a task
+        assert task is not None
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         begun = time.monotonic()
@@ -188,7 +188,7 @@ class _Run:
 
     def tell_verdict(self) -> int:
         """The table, and what to do next; the exit code."""
-        assert self.facts is not None  # noqa: S101 - whole() ended without an error
+        assert self.facts is not None
         rows = judge(self.facts)
         self.console.print()
         for row in rows:
@@ -202,7 +202,7 @@ class _Run:
 
 def _last_word(missed: list[Row], rows: tuple[Row, ...]) -> str:
     if missed:
-        return f"\n{len(missed)} of {len(rows)} rows not seen (seed and weather are fixed; a loaded machine can be too slow)"
+        return f"\n{len(missed)} of {len(rows)} rows not seen (the weather is fixed; a loaded machine can be too slow for it)"
     return f"\nall {len(rows)} rows seen. Next: iskra broker start, iskra topics apply, iskra up, iskra tap voices"
 
 

@@ -62,7 +62,7 @@ async def supervised(seed: int, say: Say) -> AsyncIterator[Stage]:
 
     Errors: Problem, with one line, when a part cannot be started; what had been started is ended.
     """
-    home = HOME.absolute()
+    home = HOME.absolute()  # noqa: ASYNC240 - once, before anything runs in the loop
     if home.exists() and broker.status(home / "broker") is not None:
         message = f"a demo runs in {HOME} already: end it first, or: iskra broker stop --dir {HOME / 'broker'}"
         raise Problem(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +31,7 @@ class Watch:
     """What has been seen so far. Seconds count from ``ready_at``; before it they are negative."""
 
     ready_at: float = field(default_factory=time.time)
-    view: View = View()
+    view: View = field(default_factory=View)
     voices: list[Heard] = field(default_factory=list)
     seam_trust: list[tuple[float, float]] = field(default_factory=list)
     """Seconds and trust of the demo's seam."""
@@ -137,7 +136,7 @@ async def unaccounted(workers: Sequence[Member]) -> float | None:
             try:
                 async with session.get(f"http://127.0.0.1:{worker.port}/metrics") as answer:
                     lines = (await answer.text()).splitlines()
-            except (aiohttp.ClientError, asyncio.TimeoutError):
+            except (TimeoutError, aiohttp.ClientError):
                 return None
             found = [line.rsplit(" ", 1)[1] for line in lines if line.startswith("iskra_unaccounted_events")]
             if not found:

@@ -63,7 +63,7 @@ def forecast(seed: int) -> tuple[Change, ...]:
     Shape: a CUT of 36 links at 15 s, HEAL at 19 s, at 40, 46.5 and 53 s a BLIP for each of 3 other links 1.5 s
     apart (three losses within one second would be a collective loss), SLOW at 60 s.
     """
-    dice = random.Random(seed)  # seeded: a choice of links, not a secret
+    dice = random.Random(seed)  # noqa: S311 - seeded: a choice of links, not a secret
     order = list(range(LINKS))
     dice.shuffle(order)
     cut = tuple(sorted(order[:CUT_LINKS]))

@@ -84,11 +84,7 @@ class WorkerProcess:
 
     def events(self) -> list[dict[str, Any]]:
         """The log's JSON lines."""
-        found: list[dict[str, Any]] = []
-        for line in list(self.lines):
-            if line.startswith("{"):
-                found.append(json.loads(line))
-        return found
+        return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
 
     def tail(self) -> str:
         """The last lines, for a failure's message."""
@@ -147,4 +143,4 @@ def worker(name: str, settings: Mapping[str, str], entry: str = "iskra.commands.
             running.send(signal.SIGCONT)
             running.kill()
         else:
-            running._close()  # noqa: SLF001 - own class
+            running._close()

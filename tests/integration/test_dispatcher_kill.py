@@ -128,7 +128,7 @@ def test_a_kill_costs_at_most_one_repeated_post_never_an_incident_never_a_resolv
     _crashed(settings, at, lambda: say("raise", seam, end, episode=f"episode-{seam}"))
     with worker("dispatcher-0", settings) as dispatcher:
         eventually(
-            lambda: receivers.messages(seam) and receivers.incidents(seam), within_s=30, what=lambda: dispatcher.tail()
+            lambda: receivers.messages(seam) and receivers.incidents(seam), within_s=30, what=dispatcher.tail
         )
         assert dispatcher.terminate() == 0
     _crashed(

@@ -77,12 +77,12 @@ def test_scores_of_200_connections_over_30_minutes_equal_the_oracle_on_every_lev
         ends = end_offsets(broker, f"{PREFIX}.events.v1")
         eventually(lambda: _positions(broker) == ends, within_s=60, what="the scorers at the end of the log")
 
-        log: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
+        read: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
         for one in committed(broker, f"{PREFIX}.events.v1"):
             decoded = decode_event(one.value, Origin(one.key, one.partition, one.offset, one.timestamp), REGISTRY)
             event = decoded if isinstance(decoded, HotEvent) else None
-            log[one.partition].append(OracleEvent(one.offset, one.timestamp, event, one.value))
-        expected = evaluate(log, OracleRules(REGISTRY)).scores
+            read[one.partition].append(OracleEvent(one.offset, one.timestamp, event, one.value))
+        expected = evaluate(read, OracleRules(REGISTRY)).scores
         last_pane = max(end for _, end in expected)
 
         def published() -> dict[tuple[str, int], ScoreRecord]:

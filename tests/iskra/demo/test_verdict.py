@@ -13,7 +13,7 @@ SEAM = "seam:network_infrastructure"
 
 
 def _heard(at_s: float, subject: str, voice: VoiceName, delta: str) -> Heard:
-    return Heard(at_s, subject, Level(subject.split(":")[0]), voice, delta)
+    return Heard(at_s, subject, Level(subject.split(":", maxsplit=1)[0]), voice, delta)
 
 
 GOOD = Facts(
