@@ -202,7 +202,7 @@ class _Run:
 
 def _last_word(missed: list[Row], rows: tuple[Row, ...]) -> str:
     if missed:
-        return f"\n{len(missed)} of {len(rows)} rows not seen (the weather is fixed; a loaded machine can be too slow for it)"
+        return f"\n{len(missed)} of {len(rows)} rows not seen (a loaded machine can be too slow for the weather)"
     return f"\nall {len(rows)} rows seen. Next: iskra broker start, iskra topics apply, iskra up, iskra tap voices"
 
 
