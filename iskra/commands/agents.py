@@ -18,7 +18,7 @@ app = typer.Typer(help="Connection agents, and the reference server.", rich_mark
 def run(
     ctx: typer.Context,
     url: Annotated[list[str], typer.Option("--url", help="ws:// or wss:// endpoint to hold a link to; may repeat.")],
-    name: Annotated[str, typer.Option(help="The agent's name; connections are NAME:link-1, NAME:link-2, …")] = "agent",
+    name: Annotated[str, typer.Option(help="The agent's name; connections are NAME/link-1, NAME/link-2, …")] = "agent",
     publisher: Annotated[str, typer.Option(help="Where events go: kafka or stdout.")] = "kafka",
 ) -> None:
     """Hold links open and publish what happens to them, until SIGTERM or Ctrl-C."""

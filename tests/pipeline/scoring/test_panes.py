@@ -232,6 +232,17 @@ def test_runs_of_seams_stay_short():
     assert (pane.real, pane.real_seam) == ((999, "", 999), "b")
 
 
+def test_of_one_kind_the_largest_harms_are_kept_whatever_comes_first():
+    entries = [
+        (weight(harm=harm, anomaly=True, outcome="F"), (at, "", at), "x")
+        for at, harm in enumerate((0.5, 0.4, 0.3, 0.2))
+    ]
+    for order in permutations(entries):
+        harms = pane_of(*order).harms
+        assert harms is not None
+        assert [[grain.weight for grain in grains] for grains in harms.values()] == [[0.5, 0.4, 0.3]]
+
+
 # ------------------------------------------------------------------------------------------ the three formulas
 
 
