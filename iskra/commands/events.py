@@ -18,7 +18,12 @@ Key = Annotated[str | None, typer.Option(help="The Kafka key: the connection's i
 
 
 @app.command()
-def check(ctx: typer.Context, file: File, key: Key = "c-1") -> None:
+def check(
+    ctx: typer.Context,
+    file: File,
+    key: Key = "c-1",
+    _as_json: Annotated[bool, typer.Option("--json", help="Taken like everywhere: the lines are always JSON.")] = True,
+) -> None:
     """Say what a worker would make of each event.
 
     Accepted, or the reason and place why not, and what it would weigh; exit 1 if one is rejected.
