@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
+from .log_reading import committed
 from .processes import eventually, iskra, worker
 
 pytestmark = pytest.mark.kafka
@@ -24,24 +25,7 @@ EXAMPLE = b"""{
 
 def read_all(bootstrap: str, topic: str) -> list[dict[str, Any]]:
     """Every committed record of a topic, keys and values decoded."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    try:
-        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        consumer.assign(partitions)
-        ends = consumer.end_offsets(partitions)
-        consumer.seek_to_beginning()
-        found: list[dict[str, Any]] = []
-        while any(consumer.position(place) < end for place, end in ends.items()):
-            for records in consumer.poll(timeout_ms=200).values():
-                found += [{"key": record.key.decode(), **json.loads(record.value)} for record in records]
-        return found
-    finally:
-        consumer.close()
+    return [{"key": one.key.decode(), **json.loads(one.value)} for one in committed(bootstrap, topic)]
 
 
 @pytest.fixture
