@@ -77,8 +77,9 @@ async def supervised(seed: int, say: Say) -> AsyncIterator[Stage]:
             server = await stack.enter_async_context(ReferenceServer())
             proxy = await stack.enter_async_context(FaultProxy("127.0.0.1", server.port, links=LINKS))
             settings = _environment(kafka, sinks)
-            agent = stack.enter_context(_agent(home, settings, proxy, seed))  # its imports take as long as the workers'
+            # Last: while processes are started this loop stands still, and with it the proxy and the server.
             workers = stack.enter_context(_workers(home, settings, say))
+            agent = stack.enter_context(_agent(home, settings, proxy, seed))
             processes = {member.name: Started(member.pid, _start_of(home, member.name)) for member in workers}
             yield Stage(kafka, sinks, proxy, workers, {**processes, "agent": agent, **_broker_process(home)})
     finally:

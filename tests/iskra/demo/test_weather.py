@@ -15,16 +15,16 @@ def test_thirty_six_links_are_cut_for_four_seconds_and_three_others_blip_three_t
     assert [(change.at_s, change.fault, len(change.links)) for change in changes] == [
         (15.0, Fault.CUT, CUT_LINKS),
         (19.0, Fault.HEAL, CUT_LINKS),
-        (40.0, Fault.BLIP, 1),
-        (41.5, Fault.BLIP, 1),
-        (43.0, Fault.BLIP, 1),
-        (46.5, Fault.BLIP, 1),
-        (48.0, Fault.BLIP, 1),
-        (49.5, Fault.BLIP, 1),
-        (53.0, Fault.BLIP, 1),
-        (54.5, Fault.BLIP, 1),
-        (56.0, Fault.BLIP, 1),
-        (60.0, Fault.SLOW, LINKS),
+        (50.5, Fault.BLIP, 1),
+        (52.0, Fault.BLIP, 1),
+        (53.5, Fault.BLIP, 1),
+        (55.0, Fault.BLIP, 1),
+        (56.5, Fault.BLIP, 1),
+        (58.0, Fault.BLIP, 1),
+        (59.5, Fault.BLIP, 1),
+        (61.0, Fault.BLIP, 1),
+        (62.0, Fault.SLOW, LINKS),
+        (62.5, Fault.BLIP, 1),
     ]
     blipped = {link for change in changes if change.fault is Fault.BLIP for link in change.links}
     assert len(blipped) == BLIP_LINKS
