@@ -15,7 +15,7 @@ from .weather import CUT_LINKS, CUT_S
 __all__ = ["SEAM", "Facts", "Heard", "Incident", "Message", "Row", "judge"]
 
 SEAM = "seam:network_infrastructure"
-HEALED_S, BLIPS_S, SLOW_S = 19.0, 50.0, 62.0
+HEALED_S, BLIPS_S, SLOW_S = 19.0, 57.0, 65.0
 
 
 @dataclass(frozen=True, slots=True)

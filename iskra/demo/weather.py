@@ -15,7 +15,7 @@ __all__ = ["BLIP_LINKS", "CUT_LINKS", "CUT_S", "END_S", "LINKS", "SPELLS", "Chan
 LINKS = 60
 CUT_LINKS = 36
 BLIP_LINKS = 3
-END_S = 120.0
+END_S = 122.0
 CUT_S = 15.0
 
 
@@ -52,16 +52,16 @@ SPELLS: tuple[Spell, ...] = (
     Spell(0, "calm: 60 links, heartbeats, trust grows"),
     Spell(15, "cut: 36 of 60 links lose their network for 4 s (a minute on this clock)"),
     Spell(19, "back: links reconnect, the seam recovers"),
-    Spell(50, "blips: 3 links drop three times each"),
-    Spell(62, "slow: every link answers 600 ms late"),
+    Spell(57, "blips: 3 links drop three times each"),
+    Spell(65, "slow: every link answers 600 ms late"),
 )
 
 
 def forecast(seed: int) -> tuple[Change, ...]:
     """All orders of one run, in time order; the same seed cuts the same links.
 
-    Shape: a CUT of 36 links at 15 s, HEAL at 19 s, at 50.5, 55 and 59.5 s a BLIP for each of 3 other links 1.5 s
-    apart (three losses within one second would be a collective loss), SLOW at 62 s.
+    Shape: a CUT of 36 links at 15 s, HEAL at 19 s, at 57, 60 and 63 s a BLIP for each of 3 other links 0.7 s
+    apart (three losses within one second would be a collective loss), SLOW at 65 s.
     """
     dice = random.Random(seed)  # noqa: S311 - seeded: a choice of links, not a secret
     order = list(range(LINKS))
@@ -70,9 +70,9 @@ def forecast(seed: int) -> tuple[Change, ...]:
     blip = tuple(sorted(order[CUT_LINKS : CUT_LINKS + BLIP_LINKS]))
     changes = [Change(15.0, Fault.CUT, cut), Change(19.0, Fault.HEAL, cut)]
     changes += [
-        Change(start + 1.5 * place, Fault.BLIP, (link,))
-        for start in (50.5, 55.0, 59.5)
+        Change(start + 0.7 * place, Fault.BLIP, (link,))
+        for start in (57.0, 60.0, 63.0)
         for place, link in enumerate(blip)
     ]
-    changes.append(Change(62.0, Fault.SLOW, tuple(range(LINKS))))
+    changes.append(Change(65.0, Fault.SLOW, tuple(range(LINKS))))
     return tuple(sorted(changes, key=lambda change: change.at_s))
