@@ -22,7 +22,7 @@ GOOD = Facts(
         _heard(17.0, SEAM, VoiceName.ALARM, "voice_raised"),
         _heard(30.0, SEAM, VoiceName.ALARM, "voice_cleared"),
         _heard(54.0, SEAM, VoiceName.CELEBRATION, "voice_celebrated"),
-        *(_heard(50.0, f"connection:demo/link-{n}", VoiceName.CURIOSITY, "voice_raised") for n in (40, 41, 42)),
+        *(_heard(66.0, f"connection:demo/link-{n}", VoiceName.CURIOSITY, "voice_raised") for n in (40, 41, 42)),
         _heard(108.0, SEAM, VoiceName.CONCERN, "voice_raised"),
     ),
     calm_trust=0.78,
