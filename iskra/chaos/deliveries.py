@@ -134,7 +134,7 @@ def _metadata(request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def completeness(evidence: Evidence, states: States) -> Judgement:
-    """Whether each decision to tell somebody ended, in time, in a delivery that was really taken or a reason why not."""
+    """Whether each decision to tell somebody ended in time: in a delivery that was really taken, or in a reason."""
     told = _Told(evidence)
     outside = bool(evidence.received)
     findings = [*_announced(told)]

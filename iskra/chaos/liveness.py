@@ -70,6 +70,6 @@ def _progress(evidence: Evidence, source: str, partition: int, cuts: tuple[Cut, 
 
 
 def _waiting(evidence: Evidence, source: str, partition: int, cuts: tuple[Cut, ...], quiet_from: Instant) -> Place:
-    """The first record that still waited when the quiet began."""
-    before = [cut.position for cut in cuts if cut.at <= quiet_from]
+    """The first offset that still waited when the quiet began."""
+    before = [position for at, position in _progress(evidence, source, partition, cuts) if at <= quiet_from]
     return Place(source, partition, before[-1] if before else cuts[0].base)
