@@ -10,7 +10,7 @@ records at once, the seams' shares together, at most once per ``revise_every`` o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +25,7 @@ from schemas.wire import PartialWire
 
 from .runtime.contract import Assignment, Effects, Output, Record, StateRecord
 from .scoring.connection import ConnectionState, Fate, Published, silence_of
-from .scoring.evidence import SILENT, Weight, weigh
+from .scoring.evidence import SILENT, Weight, telling_latency, weigh
 from .scoring.names import BoundedNames, SeamPlaces
 from .scoring.panes import Order
 from .scoring.records import heard_at, score_record, voice_record
@@ -33,14 +33,15 @@ from .scoring.repeats import Repeat, RepeatMemory
 from .scoring.rules import ScoreRules
 from .scoring.scores import pain_at, scores_at
 from .scoring.seam_news import SeamKey, SeamNews
+from .scoring.shares import Part
 from .scoring.triad import Scores
 from .scoring.voices import MUTE, Saying, forget, speak, speak_again, speak_early, undisturbed
 from .scoring.watermark import NEVER, PartitionTime
 
 __all__ = ["Scorer"]
 
-_FORMAT: Final = 1
-"""Of the state records. A higher one is of a later version and is refused."""
+_FORMAT: Final = 2
+"""Of the state records; another one is refused. 2: panes are stored in two parts, routine ones shortly."""
 
 _SCORED: Final = "scored"
 _REJECTED: Final = "rejected"
@@ -50,6 +51,7 @@ _DUPLICATE: Final = "duplicate"
 _CORE: Final = b"core"
 _CONNECTION: Final = b"c:"
 _IDS: Final = b"i:"
+_SUMS: Final = b"s:"
 _SEPARATOR: Final = "\x1f"
 """Between connection and experiment; no id may contain it."""
 
@@ -83,6 +85,8 @@ class Scorer:
         self._places = SeamPlaces(registry.seams, rules)
         self._unknown = BoundedNames(rules.max_unknown_deltas)
         self._fields = BoundedNames(rules.max_unknown_fields)
+        self._names: list[str] | None = None
+        """All names in order; None when one came or left since."""
         self._touched: set[str] = set()
         """Connections that changed since the last snapshot; those without a state are deleted."""
         self._core = b""
@@ -92,36 +96,41 @@ class Scorer:
     def restore(self, snapshot: Iterable[StateRecord]) -> None:
         """Take the state as last committed.
 
-        Errors: ValueError when it is of a later format, or was made with another pane length.
+        Errors: ValueError when it is of another format, or was made with another pane length.
         """
-        chunks: list[tuple[int, list[Any]]] = []
-        core: list[Any] | None = None
-        for key, value in snapshot:
-            if value is None:
-                continue
-            decoded = msgspec.msgpack.decode(value)
-            if key == _CORE:
-                core = decoded
-                self._core = msgspec.msgpack.encode([*core[:2], core[2][:-1], *core[3:]])
-            elif key.startswith(_IDS):
-                chunks.append((int(key[len(_IDS) :]), decoded))
-            else:
-                self._states[key[len(_CONNECTION) :].decode()] = ConnectionState.load(decoded)
-        self._repeats.restore(chunks)
-        for name, state in self._states.items():
-            self._seams.enrol(name, state)
+        records = {key: value for key, value in snapshot if value is not None}
+        core = records.pop(_CORE, None)
         if core is not None:
-            self._load_core(core)
+            self._load_core(msgspec.msgpack.decode(core))
+        chunks: list[tuple[int, list[Any]]] = []
+        for key, value in records.items():
+            decoded = msgspec.msgpack.decode(value)
+            if key.startswith(_IDS):
+                chunks.append((int(key[len(_IDS) :]), decoded))
+            elif key.startswith(_SUMS):
+                space, seam, pane = key[len(_SUMS) :].decode().split(_SEPARATOR)
+                self._seams.restore_sums((space, seam), int(pane), decoded)
+            else:
+                name, state = key[len(_CONNECTION) :].decode(), ConnectionState.load(decoded)
+                self._states[name] = state
+                self._seams.enrol(name, state)
+        self._repeats.restore(chunks)
+        self._names = None
 
     def apply(self, batch: Sequence[Record], now: Instant) -> Effects:
         """Fold records in offset order. Outcomes: scored, rejected, late, duplicate, tombstone."""
         effects = self._effects = Effects()
         counts = effects.counts
+        appended: Instant | None = None
         for record in batch:
-            self._append(record.timestamp, now)
+            if record.timestamp != appended:
+                # A producer's batch shares its append time; the second record of it brings about nothing.
+                appended = record.timestamp
+                self._append(appended, now)
             outcome = self._fold(record)
             counts[outcome] = counts.get(outcome, 0) + 1
-            self._tell_seams()
+            if self._seams.words:
+                self._tell_seams()
         return effects
 
     def tick(self, now: Instant, *, at_end: bool) -> Effects:
@@ -144,9 +153,11 @@ class Scorer:
         self._touched.clear()
         for number, rows in self._repeats.chunks(self._time.watermark):
             yield StateRecord(_IDS + b"%d" % number, None if rows is None else msgspec.msgpack.encode(rows))
+        for key, pane, dumped in self._seams.changed_sums():
+            yield StateRecord(_sums_key(key, pane), None if dumped is None else msgspec.msgpack.encode(dumped))
         core = self._dump_core()
         # The clock alone is no change: an idle partition would write its state with every tick.
-        changed = msgspec.msgpack.encode([*core[:2], core[2][:-1], *core[3:]])
+        changed = _without_clock(core)
         if changed != self._core:
             self._core = changed
             yield StateRecord(_CORE, msgspec.msgpack.encode(core))
@@ -181,11 +192,13 @@ class Scorer:
             return self._reject(record, event)
         if event.explicit_id:
             repeat = self._repeats.ask(event.connection_id, event.event_id, value, self._time.watermark)
-            if repeat is Repeat.DUPLICATE:
-                return _DUPLICATE
-            if repeat is Repeat.CONFLICT:
+            if repeat is not Repeat.NEW:
+                if repeat is Repeat.DUPLICATE:
+                    return _DUPLICATE
                 return self._reject(record, Rejected(RejectReason.ID_CONFLICT, "event_id"))
-        name = _name(event)
+        name = event.connection_id
+        if event.experiment_id is not None:
+            name = f"{name}{_SEPARATOR}{event.experiment_id}"
         state = self._states.get(name)
         if self._time.is_late(event.time, None if state is None else state.newest):
             self._put(EVENTS_LATE, *keep_late(record))
@@ -193,35 +206,45 @@ class Scorer:
         return self._accept(event, value, name, state)
 
     def _accept(self, event: HotEvent, value: bytes, name: str, state: ConnectionState | None) -> str:
-        rules = self._rules
-        number = event.time // rules.pane
-        if state is not None and state.forgotten is not None and event.time >= (state.forgotten + 1) * rules.pane:
+        rules, time = self._rules, event.time
+        number = time // rules.pane
+        if state is not None and state.forgotten is not None and time >= (state.forgotten + 1) * rules.pane:
             state = None
-        order: Order = (event.time, event.event_id, event.offset)
+        order: Order = (time, event.event_id, event.offset)
         seam = self._seam_of(event, state, order)
         if seam is None:
             self.tallies["silent_unknown"] += 1
             return _SCORED
-        self._count_oddities(event)
+        delta = event.delta
+        if not event.known or event.key_mismatch or event.unknown_fields:
+            delta = self._count_oddities(event)
         if event.explicit_id:
-            self._repeats.reserve(event.connection_id, event.event_id, event.time, value)
+            self._repeats.reserve(event.connection_id, event.event_id, time, value)
         if state is None:
             state = self._welcome(name, event, number)
         weight = self._weigh(event)
-        key = (event.experiment_id or "", seam)
-        revises = self._closed is not None and number <= self._closed
-        if revises:
+        closed = self._closed
+        if closed is not None and number <= closed:
             alive = self._alive(state, number)
-        watched = self._watched(state, key, number) if weight.harm > 0.0 else ()
-        delta = event.delta if event.known else self._unknown.name(event.delta)
-        seams = state.fold(number, seam, weight, order, delta, event.omega, event.dimension, rules)
-        self._seams.enrol(name, state)
+            parts = self._seams.parts(state, alive)
+        hurts = weight.harm > 0.0
+        key = (event.experiment_id or "", seam)
+        if hurts:
+            watched = self._watched(state, key, number)
+        fresh = seam not in state.seams
+        moved = state.fold(number, seam, weight, order, delta, event.omega, event.dimension, rules)
+        if fresh or moved:
+            self._seams.enrol(name, state)
+        if hurts or moved or state.seams[seam].child != closed:
+            for touched in (seam, *moved):
+                self._seams.notice((key[0], touched), name)
         self._touched.add(name)
-        if revises:
-            self._revise(name, state, number, seams, alive)
-        self._time.accepted(event.time)
-        self._advance(was_held=self._time.held)
-        if watched:
+        if closed is not None and number <= closed:
+            self._revise(name, state, number, {seam, *moved}, alive, parts)
+        self._time.accepted(time)
+        if closed is None or self._time.watermark >= (closed + 2) * rules.pane:
+            self._advance(was_held=self._time.held)
+        if hurts:
             self._hurt(state, key, number, watched)
         return _SCORED
 
@@ -244,9 +267,11 @@ class Scorer:
         if len(self._states) >= self._rules.max_connections:
             self._evict()
         state = self._states[name] = ConnectionState(event.connection_id, event.experiment_id, number)
+        self._names = None
         return state
 
     def _weigh(self, event: HotEvent) -> Weight:
+        latency = event.latency_ms
         key = (
             event.delta,
             event.dimension,
@@ -254,7 +279,7 @@ class Scorer:
             event.voice_pain,
             event.voice_chaos,
             event.voice_trust,
-            event.latency_ms,
+            None if latency is None else telling_latency(latency, self._rules.latency),
         )
         weight = self._weights.get(key)
         if weight is None:
@@ -263,13 +288,16 @@ class Scorer:
             weight = self._weights[key] = weigh(event, self._registry.rows.get(event.delta), self._rules)
         return weight
 
-    def _count_oddities(self, event: HotEvent) -> None:
-        if not event.known:
-            self.tallies["unknown_delta"] += 1
+    def _count_oddities(self, event: HotEvent) -> str:
+        """Count what is unusual about an event. The name under which its delta counts."""
         if event.key_mismatch:
             self.tallies["key_mismatch"] += 1
         for field in event.unknown_fields:
             self.tallies[f"unknown_field:{self._fields.name(field)}"] += 1
+        if event.known:
+            return event.delta
+        self.tallies["unknown_delta"] += 1
+        return self._unknown.name(event.delta)
 
     # ------------------------------------------------------------------------------------------------ time passes
 
@@ -309,17 +337,19 @@ class Scorer:
         end = (number + 1) * rules.pane
         oldest = number + 1 - self._seams.deepest - rules.chaos_panes
         live: dict[str, int] = {}
-        for name in sorted(self._states):
-            state = self._states[name]
+        states, touched = self._states, self._touched
+        for name in self._in_order():
+            state = states[name]
             if state.forgotten is not None:
                 if end >= (state.forgotten + 1) * rules.pane + rules.late_horizon:
                     self._strike(name)
                 continue
             if state.first > number:
                 continue
-            self._touched.add(name)
+            touched.add(name)
             stepped = state.step(number, self._silence, rules)
-            self._seams.enrol(name, state)
+            if stepped.seams:
+                self._seams.enrol(name, state)
             if stepped.fate is Fate.FORGOTTEN:
                 self._forget(state, number)
                 continue
@@ -331,6 +361,12 @@ class Scorer:
             state.trim(oldest, rules, self._decay)
         self._seams.close(number, live)
         self._repeats.expire(self._time.watermark)
+
+    def _in_order(self) -> Sequence[str]:
+        """The names of all connections, sorted: the order of the records of a pane."""
+        if self._names is None:
+            self._names = sorted(self._states)
+        return self._names
 
     # --------------------------------------------------------------------------------------- connections: records
 
@@ -414,7 +450,15 @@ class Scorer:
             return dict.fromkeys(panes, False)
         return {pane: state.alive_at(pane, self._rules, self._decay) for pane in panes}
 
-    def _revise(self, name: str, state: ConnectionState, number: int, seams: set[str], before: dict[int, bool]) -> None:
+    def _revise(
+        self,
+        name: str,
+        state: ConnectionState,
+        number: int,
+        seams: set[str],
+        before: dict[int, bool],
+        parts: Mapping[tuple[str, int], Part],
+    ) -> None:
         """An event was accepted for a closed pane: everything from there on is judged and told again."""
         closed = max(before)
         for track in state.tracks():
@@ -442,6 +486,7 @@ class Scorer:
         space = state.experiment_id or ""
         if self._seams.lived(space, before, self._alive(state, number)):
             seams.update(state.seams)
+        self._seams.swap(name, state, parts, range(number, closed + 1))
         self._seams.revised(space, seams, before)
 
     # ------------------------------------------------------------------------------------------ speaking early (3.8)
@@ -498,6 +543,7 @@ class Scorer:
     def _strike(self, name: str) -> None:
         """Drop a connection for good."""
         self._seams.strike(name, self._states.pop(name))
+        self._names = None
         self._touched.add(name)
 
     def _evict(self) -> None:
@@ -527,8 +573,8 @@ class Scorer:
         ]
 
     def _load_core(self, core: list[Any]) -> None:
-        if core[0] > _FORMAT:
-            message = f"scorer state: format {core[0]}, this version reads up to {_FORMAT}"
+        if core[0] != _FORMAT:
+            message = f"scorer state: format {core[0]}, this version reads {_FORMAT}"
             raise ValueError(message)
         if core[1] != self._rules.pane:
             message = f"scorer state: made with panes of {core[1]} ms, the rules say {self._rules.pane} ms"
@@ -539,13 +585,15 @@ class Scorer:
         self._unknown.known = set(core[5])
         self._fields.known = set(core[6])
         self._seams.restore(core[7])
+        self._core = _without_clock(core)
 
 
-def _name(event: HotEvent) -> str:
-    """What a connection of a key space is called in the state."""
-    if event.experiment_id is None:
-        return event.connection_id
-    return f"{event.connection_id}{_SEPARATOR}{event.experiment_id}"
+def _without_clock(core: list[Any]) -> bytes:
+    return msgspec.msgpack.encode([*core[:2], core[2][:-1], *core[3:]])
+
+
+def _sums_key(key: SeamKey, pane: int) -> bytes:
+    return _SUMS + f"{key[0]}{_SEPARATOR}{key[1]}{_SEPARATOR}{pane}".encode()
 
 
 def _parent_key(key: SeamKey) -> bytes:

@@ -101,6 +101,10 @@ class Stepped(NamedTuple):
     """Whether one was taken out for good: somebody spoke after all."""
 
 
+_ALIVE = Stepped(Fate.ALIVE, (), withdrawn=False)
+_CLOSED = Stepped(Fate.CLOSED, (), withdrawn=False)
+
+
 class ConnectionState:
     """One connection of one key space. Mutable."""
 
@@ -158,23 +162,27 @@ class ConnectionState:
         omega: float,
         dimension: int,
         rules: ScoreRules,
-    ) -> set[str]:
-        """Take one event into the pane ``number``. The seams whose tracks changed."""
-        self.first = min(self.first, number)
-        self.newest = max(self.newest, order[0])
-        track = self._seam_track(seam, number)
-        for one in (self.whole,) if track is self.whole else (self.whole, track):
-            pane = one.open_pane(number)
-            pane.add(weight, order, delta, omega, dimension, seam, rules)
-            one.noticed(pane)
-        changed = {seam}
+    ) -> tuple[str, ...]:
+        """Take one event into the pane ``number``. The other seams whose tracks it changed."""
+        if number < self.first:  # noqa: PLR1730 - as below
+            self.first = number
+        if order[0] > self.newest:  # noqa: PLR1730 - hot path: max() costs four times as much
+            self.newest = order[0]
+        whole = self.whole
+        track = self.seams.get(seam)
+        if track is None:
+            track = self._seam_track(seam, number)
+        pane = whole.open_pane(number)
+        pane.add(weight, order, delta, omega, dimension, seam, rules)
+        if track is not whole:
+            other = track.open_pane(number)
+            other.add(weight, order, delta, omega, dimension, seam, rules)
+            track.noticed(other)
+        whole.noticed(pane)
         if not weight.real:
             self.hearsay.append(Hearsay(number, order, seam, omega, dimension, weight))
-        elif self.hearsay:
-            for index, silence in enumerate(self.hearsay):
-                if silence.order > order:
-                    changed |= self._move(index, rules)
-        return changed
+            return ()
+        return self._settle(order, rules) if self.hearsay else ()
 
     def seam_of_last_real(self, order: Order, rules: ScoreRules) -> str | None:
         """The seam of the last real event before ``order``; None if there is none."""
@@ -209,6 +217,8 @@ class ConnectionState:
             last = max(past.event_at or 0, (pane.event_at if pane is not None else None) or 0)
             gone = end >= last + rules.forget_closed_after
         now = seam if due else None
+        if had is None and now is None and not gone:
+            return _CLOSED if closed else _ALIVE
         touched = () if had == now else tuple(name for name in (had, now) if name is not None)
         fate = Fate.FORGOTTEN if gone else Fate.CLOSED if closed else Fate.ALIVE
         return Stepped(fate, touched, had is not None and now is None)
@@ -236,14 +246,14 @@ class ConnectionState:
             track.trim(oldest, rules, decay)
         if self.hearsay:
             self.hearsay = [silence for silence in self.hearsay if silence.number >= oldest]
-        if len(self.published) > 1:
+        if len(self.published) > 1 and min(self.published) < oldest:
             newest = max(self.published)
             for number in [n for n in self.published if n < oldest and n != newest]:
                 del self.published[number]
 
     def remember(self, number: int, scores: tuple[float, float, float], kept: int) -> None:
         """Keep the rounded scores of a pane for the ``recent`` of voice records; a revision replaces them."""
-        micro = [round(score * 1e6) for score in scores]
+        micro = [round(score * 1e6) if score else 0 for score in scores]
         back = self.recent_pane - number
         if back < 0:
             if back < -1:
@@ -308,6 +318,14 @@ class ConnectionState:
             state.hearsay.append(Hearsay(number, (order[0], order[1], order[2]), seam, omega, dimension, told))
         return state
 
+    def _settle(self, order: Order, rules: ScoreRules) -> tuple[str, ...]:
+        """A real event may move every ``agent_silent`` of others behind it. The seams that changed."""
+        changed: set[str] = set()
+        for index, silence in enumerate(self.hearsay):
+            if silence.order > order:
+                changed |= self._move(index, rules)
+        return tuple(sorted(changed))
+
     def _move(self, index: int, rules: ScoreRules) -> set[str]:
         """Put an ``agent_silent`` of others where it belongs by now: the seam of the last real event before it."""
         told = self.hearsay[index]
@@ -334,7 +352,7 @@ class ConnectionState:
             return self.whole
         for name, shared in self.seams.items():
             if shared is self.whole:
-                self.seams[name] = Track.load(shared.dump())
+                self.seams[name] = shared.copy()
         track = self.seams[seam] = Track(number)
         return track
 

@@ -26,6 +26,7 @@ __all__ = [
     "latency_outcome",
     "latency_severity",
     "mass_of",
+    "telling_latency",
     "weigh",
 ]
 
@@ -113,6 +114,15 @@ def latency_outcome(latency_ms: float, rules: LatencyRules) -> tuple[Outcome, Un
     if latency_ms <= rules.slow_ms:
         return Outcome.FAILURE, rules.quarter_failure
     return Outcome.FAILURE, rules.half_failure
+
+
+def telling_latency(latency_ms: float, rules: LatencyRules) -> float:
+    """A latency that weighs the same, one for many: up to 185 ms, up to 500 ms and from 4 s on all are alike."""
+    if latency_ms <= rules.prompt_ms:
+        return 0.0
+    if latency_ms <= rules.painless_ms:
+        return rules.painless_ms
+    return min(latency_ms, rules.frozen_ms)
 
 
 def weigh(event: HotEvent, row: DeltaRow | None, rules: ScoreRules) -> Weight:

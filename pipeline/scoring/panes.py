@@ -7,14 +7,16 @@ trace. The only lists that grow with traffic are capped where more of the same c
 from __future__ import annotations
 
 from bisect import insort
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from schemas.types import Instant, Unit
 
 from .evidence import SILENT, Weight
 from .rules import ScoreRules
 
-__all__ = ["Grain", "Order", "Pane", "Proof", "dump_pane", "load_pane"]
+__all__ = ["Grain", "Order", "Pane", "Proof", "dump_pane", "encode_pane", "load_pane"]
 
 Order: TypeAlias = tuple[Instant, str, int]
 """Event time, event id, offset: the order of the events of a connection. Arrival plays no part."""
@@ -24,6 +26,11 @@ _MOST_RUNS = 128
 
 _MOST_PROOFS = 512
 """Proofs of one pane that are kept when there are twice as many: with so many changes chaos is 1.000000 anyway."""
+
+_ROUTINE: Final = 13
+"""How many values the first part of a stored pane has."""
+
+_encoder: Final = msgspec.msgpack.Encoder()
 
 
 class Grain(NamedTuple):
@@ -70,6 +77,7 @@ class Pane:
         "changes",
         "deltas",
         "doubt",
+        "encoded",
         "event_at",
         "events",
         "failure_at",
@@ -131,19 +139,26 @@ class Pane:
         """Whether an ``agent_silent`` of our own is in it."""
         self.changes = 0
         """Changes of the link state in it, given the state before it; found when the past is walked."""
+        self.encoded: bytes | None = None
+        """As it was stored last, while that is still true: most panes of a ring never change again."""
 
     def add(
         self, weight: Weight, order: Order, delta: str, omega: Unit, dimension: int, seam: str, rules: ScoreRules
     ) -> None:
-        """Take one event."""
+        """Take one event. Most are routine: in order, on one seam, without harm; they only count and move ends."""
         time = order[0]
+        self.encoded = None
         self.events += 1
         deltas = self.deltas
         deltas[delta] = deltas.get(delta, 0) + 1
         if self.event_at is None or time > self.event_at:
             self.event_at = time
         if weight.real:
-            self._add_real(order, seam)
+            last = self.real
+            if last is not None and self.runs is None and seam == self.real_seam and order > last:
+                self.real = order
+            else:
+                self._add_real(order, seam)
             if not weight.neutral and (self.touched_at is None or time > self.touched_at):
                 self.touched_at = time
         if weight.succeeded:
@@ -189,6 +204,7 @@ class Pane:
 
     def remove_silence(self, weight: Weight, order: Order) -> None:
         """Take an ``agent_silent`` out again, our own or one that belongs to another seam."""
+        self.encoded = None
         self.events -= 1
         self.deltas[SILENT] -= 1
         if not self.deltas[SILENT]:
@@ -270,34 +286,52 @@ class Pane:
         self.event_at = _without(withdrawn, self.event_at, [*real, *tops])
 
 
+def encode_pane(pane: Pane) -> bytes:
+    """The pane as it is stored; what did not change since is not encoded again."""
+    encoded = pane.encoded
+    if encoded is None:
+        encoded = pane.encoded = _encoder.encode(dump_pane(pane))
+    return encoded
+
+
 def dump_pane(pane: Pane) -> list[Any]:
-    """The pane as plain values, for the state record."""
-    return [
+    """The pane as plain values.
+
+    Shape: first what every pane has, with ``True`` for a time or order that is the one named before it; a second part
+        only if anything but routine is in it.
+    """
+    real, event_at = pane.real, pane.event_at
+    routine = [
         pane.number,
         pane.events,
+        pane.deltas,
+        real,
+        _same(pane.real_first, real),
+        pane.real_seam,
         pane.successes,
+        pane.success_mass,
+        _same(event_at, None if real is None else real[0]),
+        _same(pane.success_at, event_at),
+        _same(pane.touched_at, event_at),
+        _same(pane.beat_last, real),
+        _same(pane.beat_first, pane.beat_last),
+    ]
+    if not (pane.failures or pane.anomalies or pane.harms or pane.proofs or pane.runs or pane.silent):
+        return routine
+    return [
+        *routine,
         pane.failures,
         pane.anomalies,
-        pane.success_mass,
         pane.failure_mass,
         pane.doubt,
-        pane.deltas,
         pane.kinds or None,
         pane.harms or None,
         pane.tops or None,
         pane.proofs or None,
-        pane.beat_first,
-        pane.beat_last if pane.beat_last != pane.beat_first else None,
-        pane.real,
-        pane.real_first if pane.real_first != pane.real else None,
-        pane.real_seam,
         pane.runs,
-        pane.event_at,
-        pane.success_at,
         pane.harm_at,
         pane.failure_at,
         pane.anomaly_at,
-        pane.touched_at,
         pane.silent,
     ]
 
@@ -305,38 +339,46 @@ def dump_pane(pane: Pane) -> list[Any]:
 def load_pane(dumped: list[Any]) -> Pane:
     """The inverse of :func:`dump_pane`."""
     pane = Pane(dumped[0])
-    pane.events, pane.successes, pane.failures, pane.anomalies = dumped[1:5]
-    pane.success_mass, pane.failure_mass, pane.doubt = dumped[5:8]
-    pane.deltas = dict(dumped[8])
-    if dumped[9] is not None:
-        pane.kinds = dict(dumped[9])
-    if dumped[10] is not None:
-        pane.harms = {kind: [Grain(*grain) for grain in grains] for kind, grains in dumped[10].items()}
-    if dumped[11] is not None:
-        pane.tops = [Grain(*grain) for grain in dumped[11]]
-    if dumped[12] is not None:
-        pane.proofs = [Proof(*proof) for proof in dumped[12]]
-    pane.beat_first = _order(dumped[13])
-    pane.beat_last = _order(dumped[14]) or pane.beat_first
-    pane.real = _order(dumped[15])
-    pane.real_first = _order(dumped[16]) or pane.real
-    pane.real_seam = dumped[17]
-    if dumped[18] is not None:
-        pane.runs = [Run(_some_order(first), _some_order(last), seam) for first, last, seam in dumped[18]]
-    pane.event_at, pane.success_at, pane.harm_at = dumped[19:22]
-    pane.failure_at, pane.anomaly_at, pane.touched_at, pane.silent = dumped[22:26]
+    pane.events, deltas, real, real_first = dumped[1:5]
+    pane.deltas = dict(deltas)
+    pane.real = None if real is None else _order(real)
+    pane.real_first = pane.real if real_first is True or real_first is None else _order(real_first)
+    pane.real_seam, pane.successes, pane.success_mass, event_at, success_at, touched_at, last, first = dumped[5:13]
+    pane.event_at = real[0] if event_at is True else event_at
+    pane.success_at = pane.event_at if success_at is True else success_at
+    pane.touched_at = pane.event_at if touched_at is True else touched_at
+    if last is not None:
+        pane.beat_last = pane.real if last is True else _order(last)
+        pane.beat_first = pane.beat_last if first is True else _order(first)
+    if len(dumped) > _ROUTINE:
+        _load_trouble(pane, dumped[_ROUTINE:])
     return pane
+
+
+def _load_trouble(pane: Pane, dumped: list[Any]) -> None:
+    pane.failures, pane.anomalies, pane.failure_mass, pane.doubt, kinds, harms, tops, proofs, runs = dumped[:9]
+    pane.harm_at, pane.failure_at, pane.anomaly_at, pane.silent = dumped[9:]
+    if kinds is not None:
+        pane.kinds = dict(kinds)
+    if harms is not None:
+        pane.harms = {kind: [Grain(*grain) for grain in grains] for kind, grains in harms.items()}
+    if tops is not None:
+        pane.tops = [Grain(*grain) for grain in tops]
+    if proofs is not None:
+        pane.proofs = [Proof(*proof) for proof in proofs]
+    if runs is not None:
+        pane.runs = [Run(_order(first), _order(last), seam) for first, last, seam in runs]
 
 
 def _without(withdrawn: Instant, known: Instant | None, left: list[Instant]) -> Instant | None:
     return max(left, default=None) if known == withdrawn else known
 
 
-def _order(dumped: list[Any] | None) -> Order | None:
-    return None if dumped is None else _some_order(dumped)
+def _same(value: Any, named: Any) -> Any:
+    return True if value is not None and value == named else value
 
 
-def _some_order(dumped: list[Any]) -> Order:
+def _order(dumped: list[Any]) -> Order:
     return (dumped[0], dumped[1], dumped[2])
 
 

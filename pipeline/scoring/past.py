@@ -68,17 +68,22 @@ class Past:
         if pane is None:
             return
         pane.changes = self.path.changes
-        self.success += success_of(pane, rules)
-        self.failure += failure_of(pane, rules)
-        if pane.real is not None and (self.real is None or pane.real > self.real):
-            self.real = pane.real
+        if pane.success_mass:
+            self.success += success_of(pane, rules)
+        if pane.failure_mass:
+            self.failure += failure_of(pane, rules)
+        real = pane.real
+        if real is not None and (self.real is None or real > self.real):
+            self.real = real
             self.real_seam = pane.real_seam
         self.event_at = _later(self.event_at, pane.event_at)
         self.success_at = _later(self.success_at, pane.success_at)
-        self.harm_at = _later(self.harm_at, pane.harm_at)
-        self.failure_at = _later(self.failure_at, pane.failure_at)
-        self.anomaly_at = _later(self.anomaly_at, pane.anomaly_at)
         self.touched_at = _later(self.touched_at, pane.touched_at)
+        if pane.harm_at is not None:
+            self.harm_at = _later(self.harm_at, pane.harm_at)
+        if pane.failures or pane.anomalies:
+            self.failure_at = _later(self.failure_at, pane.failure_at)
+            self.anomaly_at = _later(self.anomaly_at, pane.anomaly_at)
 
     def dump(self) -> list[Any]:
         """Plain values, for the state record."""

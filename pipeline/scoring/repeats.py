@@ -9,13 +9,19 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.types import Instant
 
 from .rules import ScoreRules
 
 __all__ = ["IdChunk", "Repeat", "RepeatMemory"]
+
+_MOST_ROWS: Final = 2_000
+"""Of one chunk: with ids and names of full length it is still half of what a broker takes as one record."""
+
+_DIGEST_BITS: Final = 64
+_DIGEST_MASK: Final = (1 << _DIGEST_BITS) - 1
 
 
 class Repeat(Enum):
@@ -43,11 +49,14 @@ class RepeatMemory:
         """No event yet."""
         self._horizon = rules.dedup_horizon
         self._most = rules.max_ids
-        self._ids: dict[str, dict[str, tuple[Instant, bytes]]] = {}
+        self._ids: dict[str, dict[str, int]] = {}
+        """Per connection, by id: event time and digest in one number, for there are many."""
         self._fresh: list[tuple[str, str, Instant, bytes]] = []
         self._chunks: deque[tuple[int, Instant]] = deque()
         """Number and newest time of the chunks that were handed out, oldest first."""
         self._next = 0
+        self._earliest: Instant | None = None
+        """No id is older; None when there is none. What cannot have expired need not be looked through."""
         self.evicted = 0
         """Ids that left before their time, because a connection had too many."""
 
@@ -55,24 +64,30 @@ class RepeatMemory:
         """Whether this id was scored before, within the horizon."""
         known = self._ids.get(connection_id)
         first = None if known is None else known.get(event_id)
-        if first is None or first[0] <= watermark - self._horizon:
+        if first is None or first >> _DIGEST_BITS <= watermark - self._horizon:
             return Repeat.NEW
-        return Repeat.DUPLICATE if first[1] == _digest(value) else Repeat.CONFLICT
+        return Repeat.DUPLICATE if first & _DIGEST_MASK == int.from_bytes(_digest(value)) else Repeat.CONFLICT
 
     def reserve(self, connection_id: str, event_id: str, time: Instant, value: bytes) -> None:
         """Remember the id of a scored event."""
-        row = (connection_id, event_id, time, _digest(value))
-        self._fresh.append(row)
-        self._take(row)
+        digest = _digest(value)
+        self._fresh.append((connection_id, event_id, time, digest))
+        self._take(connection_id, event_id, time, digest)
 
     def expire(self, watermark: Instant) -> None:
         """Drop what is past the horizon."""
         limit = watermark - self._horizon
+        if self._earliest is None or self._earliest > limit:
+            return
+        self._earliest = None
         for connection_id in list(self._ids):
             known = self._ids[connection_id]
             # Ids stand about in the order of their times: look no further than the first that stays.
-            for event_id in list(known):
-                if known[event_id][0] > limit:
+            while known:
+                event_id = next(iter(known))
+                time = known[event_id] >> _DIGEST_BITS
+                if time > limit:
+                    self._earliest = time if self._earliest is None else min(self._earliest, time)
                     break
                 del known[event_id]
             if not known:
@@ -80,11 +95,12 @@ class RepeatMemory:
 
     def chunks(self, watermark: Instant) -> Iterator[IdChunk]:
         """What is new for the state since the last call, and chunks that are over."""
-        if self._fresh:
+        fresh, self._fresh = self._fresh, []
+        for start in range(0, len(fresh), _MOST_ROWS):
+            rows = fresh[start : start + _MOST_ROWS]
             number, self._next = self._next, self._next + 1
-            self._chunks.append((number, max(row[2] for row in self._fresh)))
-            yield IdChunk(number, self._fresh)
-            self._fresh = []
+            self._chunks.append((number, max(row[2] for row in rows)))
+            yield IdChunk(number, rows)
         while self._chunks and self._chunks[0][1] <= watermark - self._horizon:
             yield IdChunk(self._chunks.popleft()[0], None)
 
@@ -92,7 +108,7 @@ class RepeatMemory:
         """Take all chunks of the state, in any order."""
         for number, rows in sorted(chunks, key=lambda chunk: chunk[0]):
             for connection_id, event_id, time, digest in rows:
-                self._take((connection_id, event_id, time, digest))
+                self._take(connection_id, event_id, time, digest)
             self._chunks.append((number, max(row[2] for row in rows)))
             self._next = number + 1
 
@@ -100,15 +116,19 @@ class RepeatMemory:
         """How many ids are remembered."""
         return sum(len(known) for known in self._ids.values())
 
-    def _take(self, row: tuple[str, str, Instant, bytes]) -> None:
-        connection_id, event_id, time, digest = row
-        known = self._ids.setdefault(connection_id, {})
-        known.pop(event_id, None)
-        known[event_id] = (time, digest)
+    def _take(self, connection_id: str, event_id: str, time: Instant, digest: bytes) -> None:
+        known = self._ids.get(connection_id)
+        if known is None:
+            known = self._ids[connection_id] = {}
+        elif event_id in known:
+            del known[event_id]
+        known[event_id] = time << _DIGEST_BITS | int.from_bytes(digest)
+        if self._earliest is None or time < self._earliest:
+            self._earliest = time
         if len(known) > self._most:
             del known[next(iter(known))]
             self.evicted += 1
 
 
 def _digest(value: bytes) -> bytes:
-    return blake2b(value, digest_size=8).digest()
+    return blake2b(value, digest_size=_DIGEST_BITS // 8).digest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from schemas.types import Unit
@@ -10,7 +11,7 @@ from schemas.types import Unit
 from .chaos import anomaly_kinds, chaos_of
 from .evidence import PICO, mass_of
 from .pain import counting_harms, pain_of, pain_omega
-from .panes import Grain
+from .panes import Grain, Pane
 from .rules import ScoreRules
 from .track import Track
 from .triad import Scores
@@ -50,6 +51,9 @@ def pain_at(track: Track, number: int, rules: ScoreRules) -> Unit:
 
 def scores_at(track: Track, number: int, rules: ScoreRules, decay: float) -> Scores:
     """The scores at the end of this pane."""
+    known = track.scored
+    if known is not None and known[0] == number:
+        return known[1]
     past = track.upto(number, rules, decay)
     pain, pain_sure = 0.0, 1.0
     if track.harm_pane > number - rules.pain_panes:
@@ -62,14 +66,16 @@ def scores_at(track: Track, number: int, rules: ScoreRules, decay: float) -> Sco
         count = sum(pane.anomalies for pane in panes)
         if count:
             chaos_sure = min(1.0, sum(pane.doubt for pane in panes) / PICO / count)
-    return Scores(
-        pain=pain,
-        chaos=chaos,
-        trust=trust_of(past.success, past.failure, rules),
-        pain_omega=min(1.0, pain_sure),
-        chaos_omega=chaos_sure,
-        trust_omega=certainty_of(past.success, past.failure, rules),
+    scores = Scores(
+        pain,
+        chaos,
+        trust_of(past.success, past.failure, rules),
+        min(1.0, pain_sure),
+        chaos_sure,
+        certainty_of(past.success, past.failure, rules),
     )
+    track.scored = (number, scores)
+    return scores
 
 
 def counted_at(track: Track, number: int) -> Counted:
@@ -80,12 +86,29 @@ def counted_at(track: Track, number: int) -> Counted:
     return Counted(pane.events, pane.successes, pane.failures, pane.anomalies)
 
 
-def deltas_at(track: Track, number: int, rules: ScoreRules) -> dict[str, int]:
-    """Events of the chaos window by delta."""
-    total: dict[str, int] = {}
-    for pane in track.window(number, rules.chaos_panes):
+def deltas_at(track: Track, number: int, rules: ScoreRules) -> Mapping[str, int]:
+    """Events of the chaos window by delta; true until the next call."""
+    known = track.deltas
+    if known is not None and known[0] == number:
+        return known[1]
+    if known is not None and known[0] == number - 1:
+        # One pane on: what comes in, what goes out. A window of ten is not counted again.
+        total = known[1]
+        entered, left = track.pane(number), track.pane(number - rules.chaos_panes)
+        if left is not None:
+            for delta, count in left.deltas.items():
+                rest = total[delta] - count
+                if rest:
+                    total[delta] = rest
+                else:
+                    del total[delta]
+        panes: Iterable[Pane] = () if entered is None else (entered,)
+    else:
+        total, panes = {}, track.window(number, rules.chaos_panes)
+    for pane in panes:
         for delta, count in pane.deltas.items():
             total[delta] = total.get(delta, 0) + count
+    track.remember_deltas(number, total)
     return total
 
 

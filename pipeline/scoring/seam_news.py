@@ -6,7 +6,7 @@ shares wait until ``revise_every`` of append time has passed, early ones until `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from schemas.ids import record_id
@@ -16,7 +16,7 @@ from schemas.wire import PartialWire, ProgressWire
 
 from .connection import ConnectionState
 from .rules import ScoreRules
-from .shares import Place, early_share, share_at
+from .shares import Part, Place, SeamPane, child_at, early_share, part_of, share_of, sum_up, touched_after
 from .watermark import NEVER, PartitionTime
 
 __all__ = ["SeamKey", "SeamNews", "SeamWord"]
@@ -59,6 +59,12 @@ class SeamNews:
         """Known, unclosed connections by key space at the ends of the panes that may still be revised."""
         self._shares: dict[SeamKey, dict[int, list[int]]] = {}
         """Revision and number of children of the shares sent, by pane."""
+        self._sums: dict[SeamKey, dict[int, SeamPane]] = {}
+        """What the members add up to at the ends of the panes that may still be revised."""
+        self._changed: set[tuple[SeamKey, int]] = set()
+        """Sums that changed since the last snapshot."""
+        self._candidates: dict[SeamKey, set[str]] = {}
+        """Who may hurt or be new in the open panes: nobody else can change an early share. Not part of the state."""
         self._progress: dict[int, int] = {}
         """How often progress was told of a pane again."""
         self._dirty: set[tuple[str, str, int]] = set()
@@ -70,13 +76,12 @@ class SeamNews:
         """Open panes of which a seam's early share waits to be sent."""
         self._early_sent: dict[SeamKey, Instant] = {}
         self._early_count: dict[tuple[str, str, int], int] = {}
-        self._words: list[SeamWord] = []
+        self.words: list[SeamWord] = []
+        """What is to be written, in this order."""
 
     def take(self) -> Sequence[SeamWord]:
         """What is to be written since the last call."""
-        if not self._words:
-            return ()
-        words, self._words = self._words, []
+        words, self.words = self.words, []
         return words
 
     @property
@@ -95,9 +100,7 @@ class SeamNews:
         """Make a connection a member of every seam it has a track of."""
         space = state.experiment_id or ""
         for seam in state.seams:
-            members = self._members.setdefault((space, seam), {})
-            if members.get(name) is not state:
-                members[name] = state
+            self._members.setdefault((space, seam), {})[name] = state
 
     def strike(self, name: str, state: ConnectionState) -> None:
         """Drop a connection from its seams."""
@@ -107,6 +110,15 @@ class SeamNews:
             members.pop(name, None)
             if not members:
                 self._members.pop(key, None)
+            candidates = self._candidates.get(key)
+            if candidates is not None:
+                candidates.discard(name)
+
+    def notice(self, key: SeamKey, name: str) -> None:
+        """A member was hurt, or spoke without being a child: the next early share looks at it."""
+        candidates = self._candidates.get(key)
+        if candidates is not None:
+            candidates.add(name)
 
     # -------------------------------------------------------------------------------------------------- closed panes
 
@@ -114,6 +126,7 @@ class SeamNews:
         """A pane has closed: every seam's share of it, then how far we are."""
         self._live[number] = live
         for key in sorted(self._members):
+            self._sum_up(key, number)
             self._send_share(key, number)
         self.tell_progress(number)
         self._prune(number)
@@ -123,7 +136,32 @@ class SeamNews:
         among = tuple(panes)
         self._dirty.update((space, seam, pane) for seam in seams for pane in among)
         if self._revise_at is None:
-            self._revise_at = self._time.clock + self._rules.revise_every
+            self._revise_at = self._time.clock + max(1, self._rules.revise_every)
+
+    def parts(self, state: ConnectionState, panes: Iterable[int]) -> dict[tuple[str, int], Part]:
+        """What a connection adds to its seams' shares of these closed panes; to be asked before it is revised."""
+        found: dict[tuple[str, int], Part] = {}
+        for seam in state.seams:
+            place = self._place((state.experiment_id or "", seam))
+            for pane in panes:
+                part = part_of(place, state, pane)
+                if part is not None:
+                    found[seam, pane] = part._replace(deltas=dict(part.deltas))
+        return found
+
+    def swap(self, name: str, state: ConnectionState, before: Mapping[tuple[str, int], Part], panes: range) -> None:
+        """Put a revised connection into the sums in place of what it was."""
+        space = state.experiment_id or ""
+        for seam in state.seams:
+            key = (space, seam)
+            place = self._place(key)
+            self.notice(key, name)
+            for pane in panes:
+                old, new = before.get((seam, pane)), part_of(place, state, pane)
+                if old != new:
+                    sums = self._sums.setdefault(key, {})
+                    sums.setdefault(pane, SeamPane()).swap(old, new, place)
+                    self._changed.add((key, pane))
 
     def lived(self, space: str, before: Mapping[int, bool], after: Mapping[int, bool]) -> bool:
         """Count the living of closed panes anew, by one connection. Whether anything changed."""
@@ -163,7 +201,7 @@ class SeamNews:
             held=self._time.held,
             live=dict(self._live.get(number, {})),
         )
-        self._words.append(SeamWord(None, progress))
+        self.words.append(SeamWord(None, progress))
 
     # --------------------------------------------------------------------------------------------- early, and waiting
 
@@ -209,30 +247,58 @@ class SeamNews:
         self._early_sent = {(space, seam): at for space, seam, at in dumped[7]}
         self._early_count = {(space, seam, pane): sent for space, seam, pane, sent in dumped[8]}
 
+    def changed_sums(self) -> Iterator[tuple[SeamKey, int, list[Any] | None]]:
+        """Sums that changed since the last call, plain; None: gone."""
+        for key, pane in sorted(self._changed):
+            sums = self._sums.get(key, {}).get(pane)
+            yield key, pane, None if sums is None else sums.dump()
+        self._changed.clear()
+
+    def restore_sums(self, key: SeamKey, pane: int, dumped: list[Any]) -> None:
+        """Take sums as they were stored."""
+        self._sums.setdefault(key, {})[pane] = SeamPane.load(dumped)
+
     # ---------------------------------------------------------------------------------------------------- privately
+
+    def _sum_up(self, key: SeamKey, number: int) -> SeamPane:
+        """Add up all members at the end of a pane, and see who may matter to an early share of the next."""
+        members = self._members.get(key, {})
+        sums = sum_up(self._place(key), members.values(), number)
+        self._sums.setdefault(key, {})[number] = sums
+        self._changed.add((key, number))
+        return sums
 
     def _send_share(self, key: SeamKey, number: int) -> None:
         """This partition's share of a seam at the end of a closed pane, if it has or had anything to say there."""
         sent = self._shares.get(key, {})
         known, before = sent.get(number), sent.get(number - 1)
         revision = 0 if known is None else known[0] + 1
-        share = share_at(self._place(key), self._members.get(key, {}).values(), number, revision)
+        sums = self._sums.get(key, {}).get(number) or SeamPane()
+        if sums.stale:
+            sums = self._sum_up(key, number)
         had_children = before is not None and before[1] > 0
-        if known is None and not share.children and not share.deltas and not had_children:
+        if known is None and not sums.children and not sums.deltas and not had_children:
             return
-        self._shares.setdefault(key, {})[number] = [revision, share.children]
-        self._words.append(SeamWord(key, share))
+        self._shares.setdefault(key, {})[number] = [revision, sums.children]
+        self.words.append(SeamWord(key, share_of(self._place(key), sums, number, revision)))
 
     def _send_early(self, key: SeamKey, closed: int | None) -> None:
         space, seam = key
         newest = NEVER if closed is None else closed
-        place, members = self._place(key), self._members.get(key, {}).values()
+        place, members = self._place(key), self._members.get(key, {})
+        candidates = self._candidates.get(key)
+        if candidates is None:
+            candidates = self._candidates[key] = {
+                name for name, state in members.items() if _matters(state, seam, newest, place)
+            }
+        matters = [members[name] for name in candidates if name in members]
+        sums = self._sums.get(key, {}).get(newest) or SeamPane()
         for pane in sorted(self._early.pop(key)):
             counted = (space, seam, pane)
             revision = self._early_count.get(counted, -1) + 1
             self._early_count[counted] = revision
             live = self._live.get(newest, {}).get(space, 0) + self._newborn(space, newest) if place.links else 0
-            self._words.append(SeamWord(key, early_share(place, members, pane, newest, revision, live)))
+            self.words.append(SeamWord(key, early_share(place, sums, matters, pane, newest, revision, live)))
         self._early_sent[key] = self._time.clock
 
     def _newborn(self, space: str, closed: int) -> int:
@@ -246,6 +312,14 @@ class SeamNews:
     def _prune(self, number: int) -> None:
         """Drop what belongs to panes that nothing can revise any more, and early shares of the closed pane."""
         oldest = number - self.deepest
+        self._candidates.clear()
+        for key in list(self._sums):
+            sums = self._sums[key]
+            for pane in [pane for pane in sums if pane < oldest]:
+                del sums[pane]
+                self._changed.add((key, pane))
+            if not sums:
+                del self._sums[key]
         self._live = {pane: live for pane, live in self._live.items() if pane >= oldest}
         self._progress = {pane: told for pane, told in self._progress.items() if pane >= oldest}
         kept = {key: {pane: s for pane, s in sent.items() if pane >= oldest} for key, sent in self._shares.items()}
@@ -255,3 +329,11 @@ class SeamNews:
         self._early_count = {key: sent for key, sent in self._early_count.items() if key[2] > number}
         limit = self._time.clock - self._rules.coalesce
         self._early_sent = {key: at for key, at in self._early_sent.items() if at > limit}
+
+
+def _matters(state: ConnectionState, seam: str, closed: int, place: Place) -> bool:
+    """Whether a member may hurt in an open pane, or be new after the newest closed one."""
+    track = state.seams[seam]
+    if track.harm_pane > closed + 1 - place.rules.pain_panes:
+        return True
+    return touched_after(track, closed) and child_at(state, track, closed, place.rules, place.decay) is None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from schemas.types import Unit
 
-__all__ = ["Scores"]
+__all__ = ["Child", "Scores"]
 
 
 class Scores(NamedTuple):
@@ -21,4 +21,15 @@ class Scores(NamedTuple):
 
     def rounded(self) -> tuple[Unit, Unit, Unit]:
         """Pain, chaos and trust as they are compared and published."""
-        return round(self.pain, 6), round(self.chaos, 6), round(self.trust, 6)
+        pain, chaos, trust = self[:3]
+        # Rounding costs as much as the score, and most connections are well.
+        return round(pain, 6) if pain else 0.0, round(chaos, 6) if chaos else 0.0, round(trust, 6)
+
+
+class Child(NamedTuple):
+    """A subject as a child of the level above: its scores, with what is asked of them more than once."""
+
+    scores: Scores
+    rounded: tuple[Unit, Unit, Unit]
+    over: tuple[bool, bool, bool]
+    """Whether the rounded scores raise an Alarm, a Curiosity, a Concern: pain, chaos, distrust."""

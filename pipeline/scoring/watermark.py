@@ -59,8 +59,9 @@ class PartitionTime:
 
     def accepted(self, time: Instant) -> None:
         """An event of this time was accepted."""
-        self.highest = max(self.highest, time)
-        self._follow()
+        if time > self.highest:
+            self.highest = time
+            self._follow()
 
     def waited(self, now: Instant, *, at_end: bool) -> None:
         """The worker's clock went on. An idle partition follows it in steps of whole panes."""

@@ -679,7 +679,11 @@ def test_ids_are_appended_not_rewritten():
 
 @pytest.mark.parametrize(
     ("core", "words"),
-    [([2, 30_000], "format 2, this version reads up to 1"), ([1, 2_000], "panes of 2000 ms, the rules say 30000 ms")],
+    [
+        ([3, 30_000], "format 3, this version reads 2"),
+        ([1, 30_000], "format 1, this version reads 2"),
+        ([2, 2_000], "panes of 2000 ms, the rules say 30000 ms"),
+    ],
 )
 def test_a_state_that_cannot_be_read_is_refused(core, words):
     scene = Scene()

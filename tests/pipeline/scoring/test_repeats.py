@@ -57,6 +57,15 @@ def test_the_state_gets_new_ids_once_and_drops_chunks_past_the_horizon():
     assert list(memory.chunks(1_000 + HOUR)) == [IdChunk(0, None)]
 
 
+def test_what_is_new_is_stored_in_chunks_that_a_broker_takes():
+    memory = remembered(*((f"c-{n % 7}", f"e-{n}", n) for n in range(4_001)))
+    chunks = list(memory.chunks(0))
+    assert [(chunk.number, len(chunk.rows or ())) for chunk in chunks] == [(0, 2_000), (1, 2_000), (2, 1)]
+    twin = RepeatMemory(RULES)
+    twin.restore((chunk.number, [list(row) for row in chunk.rows or ()]) for chunk in chunks)
+    assert len(twin) == 4_001
+
+
 def test_a_restored_memory_knows_what_the_stored_one_knew():
     memory = remembered(("c", "1", 1_000), ("d", "2", 2_000))
     chunks = [(chunk.number, [list(row) for row in chunk.rows or []]) for chunk in memory.chunks(0)]
