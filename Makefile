@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.iskra-setup
 UNIT := tests/schemas tests/pipeline tests/alerts
 
-.PHONY: help setup lint format test test-quick test-kafka demo wheel kafka-sums lock clean
+.PHONY: help setup lint format test test-quick test-kafka demo bench bench-quick wheel kafka-sums lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -50,6 +50,12 @@ test-kafka: setup ## the tests that need a real Kafka, in two processes with a b
 
 demo: setup ## a real Kafka, workers, sixty links, bad weather: watch it speak
 	$(BIN)/iskra demo
+
+bench: setup ## speed beside real peers on one log: oracle first, then numbers; about an hour
+	$(BIN)/python -m benchmarks.run
+
+bench-quick: setup ## the same on a small log, at most five minutes
+	$(BIN)/python -m benchmarks.run --quick
 
 wheel: setup ## build the wheel, look at its contents, use it away from the checkout
 	rm -rf dist && $(BIN)/python -m build --no-isolation --outdir dist . >/dev/null

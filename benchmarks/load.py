@@ -22,7 +22,7 @@ from schemas.types import Instant, Millis
 __all__ = ["LATE_BY", "Load", "LoadEvent", "connection_name", "generate"]
 
 LATE_BY: Final[tuple[Millis, Millis]] = (60_000, 280_000)
-"""How much later a late event arrives than it happened: past the grace of its pane, within what a peer's store keeps."""
+"""How much later a late event arrives than it happened: past the grace of its pane, within a peer's retention."""
 _DISORDER: Final[Millis] = 1_900
 """Most of what is out of order comes within the watermark's distance."""
 _LONG_DISORDER: Final[Millis] = 8_000
@@ -67,7 +67,7 @@ class Load:
     late: float = 0.005
     poison: float = 0.0001
     outages: float = 0.001
-    """Share of the events that begin an outage; half of them are over with the next event, the others raise an Alarm."""
+    """Share of the events that begin an outage; half are over with the next event, the others raise an Alarm."""
     trouble: float = 0.003
     routine: float = 0.02
     """Share of the events that are routine but no heartbeat."""

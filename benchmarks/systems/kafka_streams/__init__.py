@@ -1,0 +1,1 @@
+"""Kafka Streams: a small Maven project and what starts it."""
