@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from iskra.chaos.checker import INVARIANTS, Invariant
 from iskra.chaos.clockwork import event_time, group_positions
+from iskra.chaos.deliveries import lifecycle
 from iskra.chaos.evidence import SOURCES, Evidence
 from iskra.chaos.exactness import WARM_UP
 from iskra.chaos.judging import Judgement, joined
@@ -46,7 +47,12 @@ def _time(evidence: Evidence, states: States) -> Judgement:
     return joined((event_time(evidence, states), group_positions(evidence, states)))
 
 
-_ONLY = {"I5": _time, "I8": record_repeats}
+def _lifecycle(evidence: Evidence, states: States) -> Judgement:
+    """Having told nobody of anything is no doubt here, as it is of a proof run."""
+    return Judgement(lifecycle(evidence, states).findings)
+
+
+_ONLY = {"I5": _time, "I8": record_repeats, "I9": _lifecycle}
 
 AUDITED: Final[tuple[Invariant, ...]] = tuple(
     replace(one, judge=_ONLY.get(one.name, one.judge))
@@ -109,7 +115,7 @@ def _is_book(record: Any) -> bool:
 def _run(settings: Settings, now: Instant) -> Run:
     rules = settings.scoring.rules(settings.clock_divisor)
     return Run(
-        seed=0,
+        seed=None,
         began=now,
         ended=now,
         prefix=settings.kafka.topic_prefix,
@@ -124,7 +130,7 @@ def oracle_settings(rules: ScoreRules) -> Mapping[str, Any]:
     return {
         "emit": rules.emit,
         "changed_by": rules.changed_by,
-        "idle_timeout": rules.idle_timeout,
+        "idle": rules.idle_timeout,
         "claims": rules.claims,
         "pane": rules.pane,
         "lag": rules.out_of_orderness,
@@ -149,6 +155,7 @@ def oracle_settings(rules: ScoreRules) -> Mapping[str, Any]:
         "curiosity_chaos_above": voices.curiosity_chaos_above,
         "curiosity_clear_chaos": voices.curiosity_clear_chaos,
         "celebration_trust_above": voices.celebration_trust_above,
+        "celebration_calm": voices.celebration_wait,
         "waits": {
             VoiceName.ALARM: voices.alarm_wait,
             VoiceName.CONCERN: voices.concern_wait,

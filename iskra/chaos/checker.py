@@ -74,7 +74,8 @@ class Report:
     """What came of a check."""
 
     verdict: Verdict
-    seed: int
+    seed: int | None
+    """None where nothing was made by chance."""
     judgements: Mapping[str, Judgement]
     """By the invariant's name, of those that apply, in the order of the table."""
     doubts: tuple[str, ...]
@@ -97,7 +98,7 @@ def check(directory: Path, progress: Callable[[str], None] | None = None) -> Rep
     try:
         evidence = read_evidence(directory, progress)
     except LedgerError as error:
-        return Report(Verdict.INCONCLUSIVE, 0, {}, (str(error),), {}, {}, "", ())
+        return Report(Verdict.INCONCLUSIVE, None, {}, (str(error),), {}, {}, "", ())
     return judge(evidence, progress)
 
 
@@ -163,7 +164,7 @@ def _first_bad(findings: Iterable[Finding]) -> Finding | None:
 
 def as_lines(report: Report) -> list[str]:
     """The report for people."""
-    lines = [f"{report.verdict}  seed {report.seed}"]
+    lines = [f"{report.verdict}  seed {report.seed}" if report.seed is not None else f"{report.verdict}"]
     lines += [f"  {doubt}" for doubt in report.doubts]
     promises = {one.name: one.promise for one in INVARIANTS}
     for name, judgement in report.judgements.items():

@@ -98,7 +98,7 @@ def _unknown_past(evidence: Evidence, scorers: Mapping[int, tuple[Cut, ...]]) ->
 
 def _unknown_steps(evidence: Evidence, scorers: Mapping[int, tuple[Cut, ...]]) -> Iterator[str]:
     """Idle phases whose steps of the clock cannot be known: their cuts are compacted away, or cannot be read."""
-    idle = evidence.run.rules.get("idle_timeout", 10_000)
+    idle = evidence.run.rules.get("idle", 10_000)
     for partition, cuts in scorers.items():
         if cuts[-1].time is None:
             yield f"the event time of scorer partition {partition} cannot be read"

@@ -198,7 +198,8 @@ class Limits:
 class Run:
     """One run. Written at its end, or at its beginning and again at its end."""
 
-    seed: int
+    seed: int | None
+    """None: of an audit, which no seed made."""
     began: Instant
     ended: Instant
     prefix: str = "iskra"
