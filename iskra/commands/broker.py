@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iskra.commands.common import data, talk
-from iskra.problems import Problem
+from iskra.problems import Problem, SettingsProblem
 
 if TYPE_CHECKING:
     from iskra.apps.broker import Broker
@@ -26,7 +26,8 @@ HERE = Path(".iskra", "broker")
 
 def _show(broker: Broker, *, as_json: bool) -> None:
     if as_json:
-        data({"bootstrap": broker.bootstrap, "pid": broker.pid, "dir": str(broker.dir)})
+        pids = [node.pid for node in broker.nodes]
+        data({"bootstrap": broker.bootstrap, "pid": broker.pid, "pids": pids, "dir": str(broker.dir)})
     else:
         data(broker.bootstrap)
 
@@ -46,12 +47,17 @@ def start(
     port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Port on 127.0.0.1; left out, a free one.")
     ] = None,
+    nodes: Annotated[
+        int, typer.Option(min=1, max=3, help="1, or 3: everything replicated three times, two must have it.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Start the broker, return when it answers, print its address."""
     from iskra.apps import broker
 
-    _show(broker.start(directory, port, say=talk), as_json=as_json)
+    if nodes > 1 and port is not None:
+        raise SettingsProblem(["--port is of one node: leave it out with --nodes 3"])
+    _show(broker.start(directory, port, nodes=nodes, say=talk), as_json=as_json)
 
 
 @app.command()
@@ -68,7 +74,7 @@ def stop(directory: Dir = HERE, as_json: Json = False) -> None:
 
 @app.command()
 def status(directory: Dir = HERE, as_json: Json = False) -> None:
-    """Print the address of the running broker; exit 1 when none runs."""
+    """Print the address of the running broker; exit 1 when none runs, or not all of its nodes."""
     from iskra.apps import broker
 
     running = broker.status(directory)
@@ -76,3 +82,9 @@ def status(directory: Dir = HERE, as_json: Json = False) -> None:
         msg = f"no broker runs in {directory}: iskra broker start --dir {directory}"
         raise Problem(msg)
     _show(running, as_json=as_json)
+    if len(running.nodes) < running.size:
+        missing = running.size - len(running.nodes)
+        msg = (
+            f"{missing} of {running.size} nodes do not run: iskra broker start --nodes {running.size} --dir {directory}"
+        )
+        raise Problem(msg)

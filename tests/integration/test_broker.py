@@ -6,15 +6,17 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient
 
 from iskra.apps import broker as brokers
-from iskra.apps.processes import Started, alive, read_started
+from iskra.apps.processes import Started, alive, read_started, started_at
 
 from .processes import ROOT, iskra
 
@@ -88,6 +90,54 @@ def test_a_broker_keeps_its_data_and_its_port_over_a_restart(tmp_path: Path) -> 
         assert (plan.returncode, {json.loads(line)["action"] for line in plan.stdout.splitlines()}) == (0, {"keep"})
     finally:
         assert brokers.stop(tmp_path)
+
+
+@pytest.mark.usefixtures("needs_kafka")
+@pytest.mark.timeout(180)
+def test_three_nodes_are_one_cluster_that_survives_the_loss_of_one(tmp_path: Path) -> None:
+    started = iskra("broker", "start", "--nodes", "3", "--dir", "b", "--json", settings={}, cwd=tmp_path)
+    try:
+        assert started.returncode == 0, started.stderr
+        said = json.loads(started.stdout)
+        assert len(set(said["pids"])) == 3
+        again = brokers.start(tmp_path / "b", nodes=3)
+        assert (again.bootstrap, [node.pid for node in again.nodes]) == (said["bootstrap"], said["pids"])
+        settings = {"ISKRA_KAFKA__BOOTSTRAP": said["bootstrap"]}
+        assert iskra("topics", "apply", "--partitions", "3", settings=settings).returncode == 0
+        assert _replicas(said["bootstrap"], "iskra.events.v1") == {3}
+
+        os.kill(said["pids"][1], signal.SIGKILL)
+        event = '{"delta": "connection_lost", "connection_id": "c-1"}'
+        sent = iskra("event", "send", "-", settings=settings, stdin=event)
+        assert sent.returncode == 0, sent.stderr
+        left = iskra("broker", "status", "--dir", "b", "--json", settings={}, cwd=tmp_path)
+        assert (left.returncode, json.loads(left.stdout)["pids"]) == (1, [said["pids"][0], said["pids"][2]])
+        assert "1 of 3 nodes do not run: iskra broker start --nodes 3" in left.stderr
+        back = brokers.start(tmp_path / "b", nodes=3, tied=True)
+        assert [node.pid for node in back.nodes][::2] == said["pids"][::2]
+    finally:
+        stopped = iskra("broker", "stop", "--dir", "b", "--json", settings={}, cwd=tmp_path)
+    assert json.loads(stopped.stdout)["stopped"]
+    assert brokers.status(tmp_path / "b") is None
+    assert not any(alive(Started(pid, started_at(pid) or "")) for pid in said["pids"])
+
+
+def _replicas(bootstrap: str, topic: str) -> set[int]:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    try:
+        (described,) = admin.describe_topics([topic])
+        return {len(partition["replica_nodes"]) for partition in described["partitions"]}
+    finally:
+        admin.close()
+
+
+@pytest.mark.usefixtures("needs_kafka")
+def test_a_broker_of_three_nodes_is_not_started_with_one_nor_two(tmp_path: Path) -> None:
+    (tmp_path / "node-1").mkdir()
+    with pytest.raises(brokers.BrokerProblem, match="holds a broker of 1 nodes"):
+        brokers.start(tmp_path, nodes=3)
+    with pytest.raises(brokers.BrokerProblem, match="it has 1 or 3"):
+        brokers.start(tmp_path, nodes=2)
 
 
 @pytest.mark.usefixtures("needs_kafka")
