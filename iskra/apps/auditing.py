@@ -15,7 +15,7 @@ from typing import Any, Final
 from iskra.chaos.checker import INVARIANTS, Invariant
 from iskra.chaos.clockwork import event_time, group_positions
 from iskra.chaos.deliveries import lifecycle
-from iskra.chaos.evidence import SOURCES, Evidence
+from iskra.chaos.evidence import SOURCES, Evidence, is_book
 from iskra.chaos.exactness import WARM_UP
 from iskra.chaos.judging import Judgement, joined
 from iskra.chaos.ledger import Committed, Logged, Run, Tapped
@@ -23,7 +23,6 @@ from iskra.chaos.repeats import record_repeats
 from iskra.chaos.states import States, read_states
 from iskra.problems import Problem
 from iskra.settings import Settings
-from pipeline.runtime.meta import META_KEY
 from pipeline.runtime.options import KafkaOptions
 from pipeline.scoring.rules import ScoreRules
 from schemas.registry import DeltaRegistry
@@ -81,7 +80,7 @@ def read_cluster(
     reader = _Reader(consumer, options, progress)
     commits = _group_offsets(admin, options, now)
     for topic in SOURCES:
-        reader.read(topic, since=None, keep=_is_book)
+        reader.read(topic, since=None, keep=is_book)
     states = read_states(Evidence(run=_run(settings, now), logs=reader.logs, tapped=reader.tapped))
     reader.read(EVENTS, since=None if since is None else since - WARM_UP, limit=MAX_EVENTS)
     for one in ALL:
@@ -106,10 +105,6 @@ def read_cluster(
         since=since or 0,
         until=until,
     )
-
-
-def _is_book(record: Any) -> bool:
-    return record.key in (META_KEY, b"core") or (record.key or b"").startswith(b"wait|")
 
 
 def _run(settings: Settings, now: Instant) -> Run:
@@ -204,7 +199,7 @@ class _Reader:
         topic: str,
         *,
         since: Instant | None,
-        keep: Callable[[Any], bool] = lambda _: True,
+        keep: Callable[[bytes | None], bool] = lambda _: True,
         limit: int | None = None,
     ) -> None:
         """Read a topic from its first record, or from the first one of this instant."""
@@ -235,7 +230,7 @@ class _Reader:
                 records=len(records),
             )
 
-    def _poll(self, topic: str, ends: Mapping[Any, int], keep: Callable[[Any], bool]) -> None:
+    def _poll(self, topic: str, ends: Mapping[Any, int], keep: Callable[[bytes | None], bool]) -> None:
         moved = time.monotonic()
         while any(self._consumer.position(place) < end for place, end in ends.items()):
             batches = self._consumer.poll(timeout_ms=_POLL_MS, max_records=5_000)
@@ -250,7 +245,7 @@ class _Reader:
                         tuple((name, value or b"") for name, value in one.headers),
                     )
                     for one in records
-                    if one.offset < ends[place] and keep(one)
+                    if one.offset < ends[place] and keep(one.key)
                 ]
             if time.monotonic() - moved > _STALLED_S:
                 message = f"{self._options.topic(topic)} delivers nothing for {_STALLED_S:.0f} s: look at the brokers"

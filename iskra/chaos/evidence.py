@@ -39,10 +39,22 @@ from .ledger import (
     read_run,
 )
 
-__all__ = ["SOURCES", "Evidence", "Kept", "content", "read_evidence"]
+__all__ = ["SOURCES", "Evidence", "Kept", "content", "is_book", "read_evidence"]
 
 SOURCES: Mapping[str, str] = {topic.name: topic.source for topic in ALL if topic.source is not None}
 """Which topic a state topic's stage reads."""
+
+
+_BOOKS = frozenset({b"!meta", b"core"})
+_WAITING = b"wait|"
+
+
+def is_book(key: bytes | None) -> bool:
+    """Whether a record of a state topic says something of the whole partition, or of an intent that waits.
+
+    The rest, a record for each connection and checkpoint, is most of what a run writes, and nobody here reads it.
+    """
+    return key is not None and (key in _BOOKS or key.startswith(_WAITING))
 
 
 class Kept(NamedTuple):
@@ -62,7 +74,7 @@ class Evidence:
 
     run: Run
     logs: Mapping[tuple[str, int], Sequence[Logged]]
-    """By topic and partition, in offset order."""
+    """By topic and partition, in offset order; of state topics the books alone."""
     tapped: Mapping[tuple[str, int], Tapped] = field(default_factory=dict)
     sent: Sequence[Sent] = ()
     faults: Sequence[FaultSeen] = ()
@@ -133,10 +145,15 @@ def read_evidence(directory: Path, progress: Callable[[str], None] | None = None
         if progress is not None:
             progress(f"reading {topic}-{partition}")
         path = log_file(directory, topic, partition)
-        logs[topic, partition] = tuple(read_lines(path, Logged))
-        if len(logs[topic, partition]) != tap.records:
-            message = f"log/{path.name}: {len(logs[topic, partition])} lines, its tap counted {tap.records}"
+        lines, records = 0, []
+        for record in read_lines(path, Logged):
+            lines += 1
+            if topic not in SOURCES or is_book(record.key):
+                records.append(record)
+        if lines != tap.records:
+            message = f"log/{path.name}: {lines} lines, its tap counted {tap.records}"
             raise LedgerError(message)
+        logs[topic, partition] = records
     return Evidence(
         run=run,
         logs=logs,
