@@ -104,8 +104,7 @@ class _Bench:
                 )
                 found = checking.agreement(self.ground, filled)
             except RunFailedError as failure:
-                self.unavailable[system.name] = f"it failed the check run: {failure}"
-                say(self.unavailable[system.name])
+                self._failed(system, failure)
                 continue
             self.checked[system.name] = _checked(found)
             say(f"oracle: {_words(system, found)}")
@@ -126,14 +125,17 @@ class _Bench:
                     )
                     figures = figures_of(samples, end)
                 except (RunFailedError, ValueError) as failure:
-                    self.unavailable[system.name] = str(failure)
-                    say(f"{system.name} failed: {failure}")
+                    self._failed(system, failure)
                     continue
                 self.runs.setdefault(system.name, []).append(figures)
                 self.given[system.name] = end
                 say(f"run {turn + 1} of {runs}: {_figures(system.name, figures)}")
                 if isinstance(system, Ours):
                     books = self._same_books(filled, books)
+
+    def _failed(self, system: System, failure: Exception) -> None:
+        self.unavailable[system.name] = f"it failed: {str(failure).partition(chr(10))[0].rstrip(':')}"
+        say(f"{system.name} failed: {failure}")
 
     def _same_books(self, filled: Filled, before: dict[str, int] | None) -> dict[str, int]:
         """Every record of the topic has one outcome, and every run the same number of each."""

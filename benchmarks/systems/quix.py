@@ -23,7 +23,7 @@ class Quix:
     """One application."""
 
     name = "Quix Streams"
-    lateness = Lateness.PARTITION
+    lateness = Lateness.KEY
 
     def __init__(self, python: Path, work: Path, *, share: float) -> None:
         self._python = python
