@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from iskra.chaos.proxy import FaultProxy
 from iskra.problems import Problem
 from schemas.types import Level, VoiceName
 
 from .links import connection_id
-from .proxy import FaultProxy
 from .supervisor import Stage, still_running, supervised
 from .verdict import Facts, Heard, Row, judge
 from .view import COLOURS, GLYPHS, draw

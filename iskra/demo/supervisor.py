@@ -20,12 +20,12 @@ from pathlib import Path
 from alerts.sinks import Sinks
 from iskra.apps import broker, cluster, fleet, topics
 from iskra.apps.processes import Started, alive, end, spawn
+from iskra.chaos.proxy import FaultProxy
 from iskra.problems import Problem
 from pipeline.agents.reference_server import ReferenceServer
 from pipeline.runtime.options import KafkaOptions
 from schemas.topics import planned
 
-from .proxy import FaultProxy
 from .weather import LINKS
 
 __all__ = ["HOME", "Say", "Stage", "still_running", "supervised"]

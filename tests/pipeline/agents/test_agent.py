@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from iskra.demo.proxy import FaultProxy
+from iskra.chaos.proxy import FaultProxy
 from pipeline.agents.agent import Agent, Link, LinkClosedError, LinkFailedError, SendError
 from pipeline.agents.core.link import Phase
 from pipeline.agents.core.options import AgentOptions, HeartbeatOptions
