@@ -29,7 +29,7 @@ from .strict_json import JsonObject, member_bytes, read_object
 from .timestamps import instant_of_text
 from .types import Instant, Millis, Origin, Unit
 
-__all__ = ["AHEAD_AT_MOST", "ALIASES", "admit"]
+__all__ = ["AHEAD_AT_MOST", "ALIASES", "DEADLINE_S", "admit", "known_version"]
 
 ALIASES: Final[Mapping[str, str]] = {
     "\u2206": "delta",  # increment
@@ -45,10 +45,12 @@ ALIASES: Final[Mapping[str, str]] = {
 AHEAD_AT_MOST: Final[Millis] = 300_000
 """How far a publisher's clock may be ahead of the broker's."""
 
+DEADLINE_S: Final = 60
+"""By when an intended step should be visible, if the event does not say."""
+
 _VERSION = re.compile(r"1\.(0|[1-9][0-9]{0,5})")
 _MAX_UNKNOWN: Final = 64
 _METADATA: Final = EVENT_FIELDS["fractal_metadata"].members or {}
-_DEADLINE_S: Final = 60
 
 
 def admit(value: bytes, origin: Origin, registry: DeltaRegistry) -> HotEvent | Rejected:
@@ -63,7 +65,7 @@ def admit(value: bytes, origin: Origin, registry: DeltaRegistry) -> HotEvent | R
     fields = _canonical(document)
     if fields is None:
         return Rejected(RejectReason.DUP_KEY)
-    if not _known_version(fields.get("schema_version", "1.0")):
+    if not known_version(fields.get("schema_version", "1.0")):
         return Rejected(RejectReason.UNKNOWN_VERSION, "schema_version")
     row = _row(fields, registry)
     missing = _missing(fields, row, origin)
@@ -96,7 +98,8 @@ def _canonical(document: JsonObject) -> JsonObject | None:
     return fields if len(fields) == len(document) else None
 
 
-def _known_version(version: object) -> bool:
+def known_version(version: object) -> bool:
+    """Whether records of this version can be read: text, and of major version 1."""
     return isinstance(version, str) and _VERSION.fullmatch(version) is not None
 
 
@@ -167,7 +170,7 @@ def _event(fields: JsonObject, connection_id: str, ts: Instant, origin: Origin, 
         trace_id=_text(fields.get("trace_id")),
         parent_id=_text(fields.get("parent_id")),
         seq=_whole(fields["seq"], 0) if "seq" in fields else None,
-        lambda_deadline_s=_whole(fields.get("lambda_deadline_s"), _DEADLINE_S),
+        lambda_deadline_s=_whole(fields.get("lambda_deadline_s"), DEADLINE_S),
         unknown_fields=_unknown(fields, metadata),
         key_mismatch=origin.key is not None and origin.key != connection_id.encode(),
     )

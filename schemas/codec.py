@@ -10,6 +10,7 @@ import msgspec
 from .admission import admit
 from .events import ConnectionEvent
 from .hot import HotEvent
+from .plain_events import read_plain
 from .registry import DeltaRegistry
 from .rejects import Rejected, RejectReason
 from .types import Origin
@@ -56,9 +57,12 @@ def encode_event(event: ConnectionEvent) -> bytes:
 def decode_event(value: bytes, origin: Origin, registry: DeltaRegistry) -> HotEvent | Rejected:
     """A value of ``events.v1``, which anybody may have written. ``None`` values are the caller's (``TOMBSTONE``).
 
+    Plain events are read on the fast path, with equal values; every rejection is of the full check.
+
     Errors: the reason and path of reliability.md 7.1, E2 to E16, in that order; never an exception.
     """
-    return admit(value, origin, registry)
+    event = read_plain(value, origin, registry)
+    return admit(value, origin, registry) if event is None else event
 
 
 def decode_score(value: bytes) -> ScoreWire | Rejected:

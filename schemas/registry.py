@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,7 @@ __all__ = [
     "DeltaRegistry",
     "DeltaRow",
     "LinkState",
+    "Meaning",
     "Outcome",
     "Population",
     "RegistryError",
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 _BUILTIN: Final = "deltas.v1.toml"
+_MEMO_LIMIT: Final = 4096
+
+Meaning: TypeAlias = tuple[bool, str, str, str, int | None, Unit | None]
+"""Whether the delta is known, delta, lambda, seam; dimension and omega if the registry has them to fill in."""
 
 
 class RegistryError(ValueError):
@@ -82,6 +87,32 @@ class DeltaRegistry:
     version: str
     rows: Mapping[str, DeltaRow]
     seams: Mapping[str, Population]
+    meanings: dict[tuple[str, str | None, str | None], Meaning] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What ``meaning`` found: of a million events the names are some dozens. Bounded; to be read only."""
+
+    def meaning(self, delta: str, lambda_: str | None, seam_id: str | None) -> Meaning | None:
+        """What an event with these names means, with what it leaves out filled in.
+
+        Errors: None if one of them is no name, or if the delta is not known and no next step is said.
+        """
+        names = (delta, lambda_, seam_id)
+        found = self.meanings.get(names)
+        if found is not None:
+            return found
+        fit = is_delta(delta) and (lambda_ is None or is_delta(lambda_)) and (seam_id is None or is_seam(seam_id))
+        row = self.rows.get(delta)
+        if not fit or (row is None and lambda_ is None):
+            return None
+        if row is None:
+            found = (False, delta, str(lambda_), seam_id or GENERAL_SEAM, None, None)
+        else:
+            found = (True, delta, lambda_ or row.lambda_, seam_id or row.seam, row.dimension, row.omega)
+        if len(self.meanings) >= _MEMO_LIMIT:  # senders choose names; when they choose so many, a memo is no use
+            self.meanings.clear()
+        self.meanings[names] = found
+        return found
 
     def population(self, seam_id: str) -> Population:
         """Which connections count as children of this seam."""

@@ -24,6 +24,14 @@ _RFC3339 = re.compile(
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY, _HOUR, _MINUTE, _SECOND = 86_400_000, 3_600_000, 60_000, 1000
 
+_SECONDS: Final = {f":{second:02d}": second * _SECOND for second in range(60)}
+_FRACTIONS: Final = {f".{fraction:03d}": fraction for fraction in range(1000)}
+_UTC: Final = frozenset({"Z", "+00:00"})
+_ENDS: Final = {f"{text}{zone}": fraction for text, fraction in {"": 0, **_FRACTIONS}.items() for zone in _UTC}
+_MEMO_LIMIT: Final = 4096
+_minutes: Final[dict[str, Instant]] = {}
+"""The first 16 characters of times that were read, and when that minute began in UTC. Memo, bounded."""
+
 
 def instant_of_integer(number: int) -> Instant | None:
     """The instant, or None if this cannot be milliseconds. Both ends of the range belong to it."""
@@ -36,6 +44,18 @@ def instant_of_text(text: str) -> Instant | None:
     Errors: None without an offset, for an impossible date, the year 0, a leap second, another separator than T.
     Units: a fraction of at most 30 digits is cut to milliseconds, not rounded.
     """
+    # Most times are in UTC, to the second, millisecond or microsecond, and of a minute that was read before.
+    minute, second = _minutes.get(text[:16]), _SECONDS.get(text[16:19])
+    if minute is not None and second is not None:
+        fraction = _ENDS.get(text[19:])
+        if fraction is None and f".{text[23:26]}" in _FRACTIONS and text[26:] in _UTC:
+            fraction = _FRACTIONS.get(text[19:23])
+        if fraction is not None:
+            return minute + second + fraction
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Instant | None:
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None
@@ -44,7 +64,11 @@ def instant_of_text(text: str) -> Instant | None:
         days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
     except ValueError:  # 30 February, month 13, year 0000
         return None
-    local = days * _DAY + int(hour) * _HOUR + int(minute) * _MINUTE + int(second) * _SECOND
+    begun = days * _DAY + int(hour) * _HOUR + int(minute) * _MINUTE
+    if len(_minutes) >= _MEMO_LIMIT:
+        _minutes.clear()
+    _minutes[text[:16]] = begun
+    local = begun + int(second) * _SECOND
     if fraction:
         local += int(fraction[:3].ljust(3, "0"))
     if ahead is None:

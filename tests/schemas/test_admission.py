@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.hot import HotEvent
 from schemas.rejects import Rejected, RejectReason
@@ -294,12 +295,12 @@ KEYS: list[tuple[str, bytes | None, str, str]] = [
 
 @pytest.mark.parametrize(("key", "reason", "path"), [row[1:] for row in KEYS], ids=[row[0] for row in KEYS])
 def test_a_key_needed_as_id_keeps_the_rules_of_ids(key, reason, path):
-    assert decode(event(), ORIGIN._replace(key=key)) == Rejected(RejectReason(reason), path)
+    assert decode(event(), replace(ORIGIN, key=key)) == Rejected(RejectReason(reason), path)
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"x" * 200, b"c-1"])
 def test_a_key_that_is_not_needed_may_be_anything(key):
-    assert accepted(event(connection_id="c-1"), ORIGIN._replace(key=key)).connection_id == "c-1"
+    assert accepted(event(connection_id="c-1"), replace(ORIGIN, key=key)).connection_id == "c-1"
 
 
 ORDER: list[tuple[str, bytes, str, str | None]] = [
@@ -340,7 +341,7 @@ def test_one_reason_is_looked_for_over_the_whole_event_before_the_next(value, re
 
 
 def test_a_bad_key_stands_where_the_connection_id_would():
-    origin = ORIGIN._replace(key=b"\xff")
+    origin = replace(ORIGIN, key=b"\xff")
     assert decode(event(event_id=""), origin) == Rejected(RejectReason.BAD_CHARS, "event_id")
     assert decode(event(session_id=""), origin) == Rejected(RejectReason.BAD_CHARS, "key")
 
@@ -551,10 +552,10 @@ def test_unknown_names_are_told_within_bounds():
     [(b"c-1", "c-1", False), (b"c-1", "c-2", True), (b"", "c-1", True), (None, "c-1", False), (b"\xff", "c-1", True)],
 )
 def test_a_key_that_is_not_the_connection_id_is_noted(key, connection_id, mismatch):
-    got = accepted(event(connection_id=connection_id), ORIGIN._replace(key=key))
+    got = accepted(event(connection_id=connection_id), replace(ORIGIN, key=key))
     assert got.key_mismatch is mismatch
 
 
 def test_the_key_is_the_connection_id_when_the_event_names_none():
-    got = accepted(event(), ORIGIN._replace(key="ключ".encode()))
+    got = accepted(event(), replace(ORIGIN, key="ключ".encode()))
     assert (got.connection_id, got.key_mismatch) == ("ключ", False)

@@ -185,3 +185,55 @@ def test_a_registry_that_cannot_be_is_refused_with_the_place(text, message):
     with pytest.raises(RegistryError) as error:
         load_registry(text)
     assert message in str(error.value)
+
+
+def test_what_the_names_of_an_event_mean_comes_from_the_event_and_else_from_the_row():
+    registry = builtin_registry()
+    for _ in range(2):  # the second time from memory
+        assert [
+            registry.meaning("connection_failed", None, None),
+            registry.meaning("connection_failed", "wait_and_see", "billing_edge"),
+            registry.meaning("never_heard_of", "wait_and_see", None),
+            registry.meaning("never_heard_of", "wait_and_see", "billing_edge"),
+        ] == [
+            (True, "connection_failed", "attempt_reconnection_with_backoff", N, 3, 0.8),
+            (True, "connection_failed", "wait_and_see", "billing_edge", 3, 0.8),
+            (False, "never_heard_of", "wait_and_see", GO, None, None),
+            (False, "never_heard_of", "wait_and_see", "billing_edge", None, None),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("delta", "lambda_", "seam_id"),
+    [
+        ("never_heard_of", None, None),
+        ("", "wait_and_see", N),
+        ("connection_lost\n", "wait_and_see", N),
+        ("connection_lost", "", N),
+        ("connection_lost", "Wait", N),
+        ("connection_lost", "wait_and_see", ""),
+        ("connection_lost", None, "s" * 65),
+    ],
+)
+def test_names_that_are_none_mean_nothing(delta, lambda_, seam_id):
+    assert builtin_registry().meaning(delta, lambda_, seam_id) is None
+
+
+def test_meanings_are_kept_within_bounds_and_by_their_own_registry():
+    registry = load_registry(
+        'version = "1"\n[deltas]\nabc = { severity = 0, outcome = "S", dimension = 7, omega = 0.25 }'
+    )
+    for number in range(5000):
+        assert registry.meaning("abc", None, f"seam_{number}") == (
+            True,
+            "abc",
+            "continue_monitoring",
+            f"seam_{number}",
+            7,
+            0.25,
+        )
+        assert len(registry.meanings) <= 4096
+    assert builtin_registry().meaning("abc", None, None) is None
+    assert registry == load_registry(
+        'version = "1"\n[deltas]\nabc = { severity = 0, outcome = "S", dimension = 7, omega = 0.25 }'
+    )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import timestamps
 from schemas.timestamps import EARLIEST_INTEGER, LATEST_INTEGER, instant_of_integer, instant_of_text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,6 +90,62 @@ def test_anything_else_is_no_instant(text):
 def test_an_instant_is_the_one_the_standard_library_reads(moment, minutes):
     aware = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     assert instant_of_text(aware.isoformat()) == (aware - EPOCH) // timedelta(milliseconds=1)
+
+
+SECONDS = st.sampled_from([":00", ":19", ":59", ":60", ":5", ":1a", ":\u0660\u0660", " 19", ":19:"])
+FRACTIONS = st.sampled_from(
+    [
+        "",
+        ".",
+        ".5",
+        ".05",
+        ".000",
+        ".999",
+        ".1234",
+        ".123456",
+        ".12345x",
+        ".1234567",
+        ".\u0660\u0660\u0660",
+        ".123+00",
+        "+00:",
+        "+00:123",
+        ".9999999999",
+    ]
+)
+ZONES = st.sampled_from(["Z", "z", "+00:00", "-00:00", "+01:30", "-23:59", "+00:0", "00", "", "Z\n", " ", "ZZ", ":00"])
+
+
+@given(
+    st.sampled_from(
+        ["2023-11-14T22:13", "2024-02-29t23:59", "2023-02-29T22:13", "2023-11-14T24:00", "2023-11-14 22:13"]
+    ),
+    st.tuples(SECONDS, FRACTIONS, ZONES).map("".join) | st.text(alphabet="0123456789:Zz+-.", max_size=16),
+)
+def test_a_minute_read_before_changes_no_verdict(minute, rest):
+    assert instant_of_text(f"{minute}:07+05:00") == timestamps._parsed(f"{minute}:07+05:00")
+    assert instant_of_text(minute + rest) == timestamps._parsed(minute + rest)
+
+
+@pytest.mark.parametrize(
+    ("rest", "after"),
+    [
+        (":07Z", 7000), (":07+00:00", 7000), (":07.045Z", 7045), (":07.045+00:00", 7045), (":07.045999Z", 7045), (":07.045999+00:00", 7045),
+        (":07z", 7000), (":07.5Z", 7500), (":07-00:00", 7000), (":07+05:00", 7000 - 5 * 3_600_000),
+        (":60Z", None), (":07", None), (":07+00:12300", None), (":07.045", None), (":07.04599xZ", None), (":07.045999", None),
+    ],
+)  # fmt: skip
+def test_the_usual_forms_are_read_quickly_and_all_others_as_well(rest, after):
+    begun = instant_of_text("2023-11-14T22:13:00Z")
+    assert begun == 1_699_999_980_000
+    assert instant_of_text("2023-11-14T22:13" + rest) == (None if after is None else begun + after)
+
+
+def test_minutes_read_before_are_bounded_in_number():
+    for minute in range(6000):
+        begun = minute * 60_000
+        text = datetime.fromtimestamp(begun / 1000, UTC).isoformat()
+        assert instant_of_text(text) == instant_of_text(text) == begun
+        assert len(timestamps._minutes) <= 4096
 
 
 @given(st.text(alphabet="0123456789-:TtZz+. ", max_size=40))
