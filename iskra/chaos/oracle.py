@@ -1054,6 +1054,9 @@ def _ecosystem_at(
     )
 
 
+_SETTLED = 16
+"""Panes after which a level without children has told all it will tell."""
+
 _Level: TypeAlias = tuple[dict[tuple[str, Instant], OracleScore], list[OracleVoice]]
 
 
@@ -1064,7 +1067,12 @@ def _levels(children: Sequence[_Child], experiment_id: str | None, rules: Oracle
         by_end[child.end].append(child)
     if not by_end:
         return []
-    ends = range(min(by_end), max(by_end) + 1, rules.pane)
+    # Every pane with children and some after it, in which a level without children settles; a log that begins with an
+    # event of years ago has millions of panes in between in which nothing is.
+    newest = max(by_end)
+    ends = sorted(
+        {end + n * rules.pane for end in list(by_end) for n in range(_SETTLED) if end + n * rules.pane <= newest}
+    )
     names = sorted({seam for child in children for seam in child.views})
     parents: dict[Instant, dict[str, _Parent]] = {end: {} for end in ends}
     for end in ends:

@@ -7,6 +7,7 @@ trace. The only lists that grow with traffic are capped where more of the same c
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -336,7 +337,7 @@ def dump_pane(pane: Pane) -> list[Any]:
     ]
 
 
-def load_pane(dumped: list[Any]) -> Pane:
+def load_pane(dumped: Sequence[Any]) -> Pane:
     """The inverse of :func:`dump_pane`."""
     pane = Pane(dumped[0])
     pane.events, deltas, real, real_first = dumped[1:5]
@@ -355,7 +356,7 @@ def load_pane(dumped: list[Any]) -> Pane:
     return pane
 
 
-def _load_trouble(pane: Pane, dumped: list[Any]) -> None:
+def _load_trouble(pane: Pane, dumped: Sequence[Any]) -> None:
     pane.failures, pane.anomalies, pane.failure_mass, pane.doubt, kinds, harms, tops, proofs, runs = dumped[:9]
     pane.harm_at, pane.failure_at, pane.anomaly_at, pane.silent = dumped[9:]
     if kinds is not None:
@@ -378,7 +379,7 @@ def _same(value: Any, named: Any) -> Any:
     return True if value is not None and value == named else value
 
 
-def _order(dumped: list[Any]) -> Order:
+def _order(dumped: Sequence[Any]) -> Order:
     return (dumped[0], dumped[1], dumped[2])
 
 

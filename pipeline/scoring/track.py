@@ -11,6 +11,7 @@ from .panes import Pane, dump_pane, encode_pane, load_pane
 from .past import Past
 from .rules import ScoreRules
 from .triad import Child, Scores
+from .watermark import NEVER
 
 __all__ = ["Track"]
 
@@ -46,10 +47,10 @@ class Track:
         """The past at the pane asked for last; rebuilt from ``base`` when an event changes it."""
         self.panes: list[Pane] = []
         """The ring: panes with content, oldest first."""
-        self.harm_pane = first - 1
+        self.harm_pane = NEVER
         """No pane after these has harm, anomalies, changes of the link state: the quick way for quiet connections."""
-        self.unrest_pane = first - 1
-        self.change_pane = first - 1
+        self.unrest_pane = NEVER
+        self.change_pane = NEVER
         self.reckoned = first - 1
         """No pane after this was ever asked for, so nothing reckoned from later ones is remembered."""
         self.scored: tuple[int, Scores] | None = None
@@ -134,12 +135,16 @@ class Track:
 
     def remember_view(self, number: int, child: Child | None) -> None:
         """Keep what the connection is to its seam in this pane; the newest two are kept."""
-        self.reckoned = max(self.reckoned, number)
-        self.views.append((number, child))
+        if number > self.reckoned:  # noqa: PLR1730 - as above
+            self.reckoned = number
         if child is not None and (self.child is None or number > self.child):
             self.child = number
-        if len(self.views) > _VIEWS_KEPT:
-            self.views.remove(min(self.views, key=_number_of))
+        views = self.views
+        views.append((number, child))
+        if len(views) > 1 and views[-2][0] > number:
+            views.sort(key=_number_of)
+        if len(views) > _VIEWS_KEPT:
+            del views[0]
 
     def remember_deltas(self, number: int, deltas: dict[str, int]) -> None:
         """Keep the chaos window's events of this pane, until one of its panes changes."""
@@ -180,7 +185,6 @@ class Track:
         track.base = Past.load(dumped[0])
         track.panes = [load_pane(pane) for pane in dumped[1]]
         track.change_pane = dumped[2]
-        before = track.base.number
-        track.harm_pane = max((pane.number for pane in track.panes if pane.harms), default=before)
-        track.unrest_pane = max((pane.number for pane in track.panes if pane.kinds), default=before)
+        for pane in track.panes:
+            track.noticed(pane)
         return track
