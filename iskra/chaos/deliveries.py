@@ -15,9 +15,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.decisions import DecisionRecord
+from schemas.ids import record_id
 from schemas.intents import IntentRecord, parse_intent
 from schemas.ledger import LedgerRecord
-from schemas.topics import ALERTS, EVENTS_LATE, EVENTS_REJECTED, INTENTS, NOTIFICATIONS, VOICES
+from schemas.topics import ALERTS, EVENTS_LATE, EVENTS_REJECTED, INTENTS, NOTIFICATIONS, ROUTING, VOICES
 from schemas.types import Instant
 
 from .evidence import Evidence, content
@@ -30,6 +31,8 @@ __all__ = ["Delivery", "completeness", "deliveries_of", "extra_deliveries", "lif
 _OUTSIDE = ("slack", "pagerduty")
 _LEDGER_SLACK = 250
 """Milliseconds between a sink's own clock reading and the ledger's, on one host."""
+_EFFECTS = 64
+"""Effects of one routing record among which its decision is looked for."""
 _POST = "chat.postMessage"
 _PAGE = "v2/enqueue"
 
@@ -137,7 +140,7 @@ def completeness(evidence: Evidence, states: States) -> Judgement:
     """Whether each decision to tell somebody ended in time: in a delivery that was really taken, or in a reason."""
     told = _Told(evidence)
     outside = bool(evidence.received)
-    findings = [*_announced(told)]
+    findings = [*_decided(told, states), *_announced(told)]
     for name in told.intents:
         findings += _ended(told, name, outside=outside)
     delivered = sum(entry.outcome == "delivered" for _, entry in told.outcomes.values())
@@ -147,6 +150,29 @@ def completeness(evidence: Evidence, states: States) -> Judgement:
     elif not outside:
         doubts.append("nothing was recorded of what the receivers took")
     return Judgement(tuple(findings), tuple(doubts), {"decisions": len(told.decisions), "delivered": delivered})
+
+
+def _decided(told: _Told, states: States) -> Iterator[Finding]:
+    """Every voice has a decision: at intake, or in the router once it is in the routing log. One that only goes on
+    holding changes nothing there and needs none.
+    """
+    known = {decision.id for _, decision in told.decisions}
+    routed: set[str] = set()
+    for place, record in told.evidence.records(ROUTING):
+        voice = (content(record) or {}).get("voice")
+        if not isinstance(voice, Mapping):
+            continue
+        routed.add(str(voice.get("id", "")))
+        passed = place.offset < states.position(ROUTING, place.partition)
+        ids = (record_id("decision", ROUTING, place.offset, index) for index in range(_EFFECTS))
+        if passed and voice.get("delta") != "voice_held" and known.isdisjoint(ids):
+            yield Finding(f"nobody decided on {voice.get('delta')} of {voice.get('subject')}", place)
+    for place, record in told.evidence.records(VOICES):
+        said = content(record) or {}
+        stopped = record_id("decision", f"{VOICES}/{place.partition}", place.offset, 0)
+        passed = place.offset < states.position(VOICES, place.partition)
+        if passed and str(said.get("id", "")) not in routed and stopped not in known:
+            yield Finding(f"{said.get('delta')} of {said.get('subject')} is neither routed nor decided on", place)
 
 
 def _announced(told: _Told) -> Iterator[Finding]:
@@ -202,7 +228,10 @@ def soundness(evidence: Evidence, states: States) -> Judgement:
     voices = {str(value.get("id", "")): value for _, record in evidence.records(VOICES) if (value := content(record))}
     findings = [*_grounds(evidence), *_strangers(told)]
     whole = _is_whole(evidence, VOICES)
+    named = {name for _, one in told.decisions for verdict in one.verdicts for name in verdict.notification_ids}
     for place, intent in told.intents.values():
+        if intent.notification_id not in named and _is_whole(evidence, ALERTS) and evidence.partitions(ALERTS):
+            findings.append(Finding(f"{intent.notification_id} is of no decision", place))
         voice = voices.get(intent.voice.id)
         if voice is None:
             if whole and evidence.partitions(VOICES):

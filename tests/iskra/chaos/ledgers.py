@@ -40,6 +40,7 @@ from iskra.chaos.ledger import (
     write_lines,
     write_run,
 )
+from schemas.ids import record_id
 from schemas.types import Instant
 
 __all__ = ["BEGIN", "Files", "core", "counted", "samples", "told", "with_value", "write", "written"]
@@ -83,7 +84,7 @@ def core(watermark: Instant, highest: Instant, last_append: Instant, clock: Inst
 
 
 def meta(position: int, counts: dict[str, int], gap: int = 0) -> bytes:
-    """A meta record of scorer partition 0."""
+    """A meta record of partition 0 of a stage; its name is not looked at."""
     record = {"format": 1, "stage": "scorer", "topic": "events.v1", "partition": 0, "partitions": 1, "base": 0}
     record |= {"position": position, "counts": counts, "gap": gap, "lost_by_retention": 0}
     return json.dumps(record).encode()
@@ -151,6 +152,11 @@ def told() -> tuple[Run, Files]:
     ]
     files: Files = {
         "voices.v1-0": [Logged(0, BEGIN, b"seam:network", json.dumps(voice).encode())],
+        "routing.v1-0": [
+            Logged(0, BEGIN, b"seam:network", json.dumps({"kind": "voice", "voice": voice}).encode()),
+        ],
+        "state.intake.v1-0": [Logged(0, BEGIN, b"!meta", meta(1, {"copied": 1}))],
+        "state.router.v1-0": [Logged(0, BEGIN, b"!meta", meta(2, {"heard": 1}, gap=1))],
         "alerts.v1-0": [
             _decision(0, BEGIN, "none", "firing", [one for one in intents if one["action"] == "open"]),
             _decision(1, BEGIN + 300_000, "firing", "resolved", [one for one in intents if one["action"] == "resolve"]),
@@ -194,7 +200,7 @@ def _intent(kind: str, destination: str, action: str, at: Instant, voice: dict[s
 
 def _decision(offset: int, at: Instant, before: str, after: str, intents: list[dict[str, Any]]) -> Logged:
     record = {
-        "id": f"d-{offset}",
+        "id": record_id("decision", "routing.v1", offset, 0),
         "subject": "seam:network",
         "level": "seam",
         "voice": "Alarm",

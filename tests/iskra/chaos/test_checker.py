@@ -203,6 +203,24 @@ KAFKA: list[tuple[str, str, Break, str]] = [
 TOLD: list[tuple[str, str, Break, str]] = [
     (
         "I6",
+        "a voice nobody decided on",
+        value(ALERTS, 0, id="another"),
+        "routing.v1-0@0: nobody decided on voice_raised of seam:network",
+    ),
+    (
+        "I6",
+        "a voice that never came to the router",
+        value("routing.v1-0", 0, voice=None),
+        "voices.v1-0@0: voice_raised of seam:network is neither routed nor decided on",
+    ),
+    (
+        "I7",
+        "an intent of no decision",
+        value(ALERTS, 0, verdicts=[]),
+        "intents.v1-0@0: slack-open is of no decision",
+    ),
+    (
+        "I6",
         "a decision without an outcome",
         drop(NOTIFICATIONS, 0),
         "slack-open to slack:default/ops has no outcome after 120 s",
@@ -259,7 +277,12 @@ TOLD: list[tuple[str, str, Break, str]] = [
         again(RECEIVED, 0),
         "intents.v1-0@0: 1 deliveries too many, 0 kills and 0 cuts excuse 0: slack-open most",
     ),
-    ("I8", "a decision seen twice", again(ALERTS, 0), "alerts.v1-0@2: id d-0 was seen before, at alerts.v1-0@0"),
+    (
+        "I8",
+        "a decision seen twice",
+        again(ALERTS, 0),
+        "alerts.v1-0@2: id 7713dd150edf929d762e92cf4195c1c6 was seen before, at alerts.v1-0@0",
+    ),
     (
         "I9",
         "a page whose end nobody decided to tell",
