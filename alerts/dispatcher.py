@@ -11,6 +11,7 @@ from pipeline.crashpoint import crashpoint
 from pipeline.runtime.contract import Answer, Call, Effects, Output, Record, StateRecord
 from schemas import topics
 from schemas.intents import IntentRecord, parse_intent
+from schemas.ledger import LedgerRecord, parse_ledger
 from schemas.types import Instant
 
 from .calling import AnswerBody, CallBody
@@ -28,6 +29,7 @@ from .policy.sending_step import (
     Start,
     Waiting,
     Woke,
+    recollected,
     recovered,
     step,
 )
@@ -46,6 +48,8 @@ class Dispatcher:
         self._heads: Shelf[Head] = Shelf("head|", Head)
         self._waiting: Shelf[Waiting] = Shelf("wait|", Waiting)
         self._known: Shelf[Known] = Shelf("known|", Known)
+        self._ends: dict[str, LedgerRecord] | None = None
+        """Of all notifications, while the state is rebuilt."""
 
     def restore(self, snapshot: Iterable[StateRecord]) -> None:
         """Take the destinations as last committed. What was announced and has no answer may have arrived."""
@@ -61,6 +65,14 @@ class Dispatcher:
             self._states[destination] = replace(state, known={**state.known, key: known})
         self._states = {name: recovered(state) for name, state in self._states.items()}
 
+    def remember(self, ledger: Iterable[Record]) -> None:
+        """Take what became of each notification: the state is rebuilt, nothing is sent."""
+        self._ends = {}
+        for record in ledger:
+            end = parse_ledger(record.value)
+            if end is not None:
+                self._ends[end.notification_id] = end
+
     def apply(self, batch: Sequence[Record], now: Instant) -> Effects:
         """Take intents; start what is due."""
         effects = Effects()
@@ -72,6 +84,8 @@ class Dispatcher:
     def tick(self, now: Instant, *, at_end: bool) -> Effects:
         """Start what has become due."""
         effects = Effects()
+        if self._ends is not None:
+            return effects
         for destination in self._states:
             self._step(destination, Woke(), now, effects)
         return effects
@@ -115,7 +129,13 @@ class Dispatcher:
         state = self._states.setdefault(name, DestinationState(Head(destination=name, kind=intent.kind)))
         if intent.notification_id in state.waiting:
             return "duplicate"
-        self._step(name, Arrived(pending_of(intent), intent.model_dump_json(exclude_none=True)), now, effects)
+        arrived = Arrived(pending_of(intent), intent.model_dump_json(exclude_none=True))
+        if self._ends is None:
+            self._step(name, arrived, now, effects)
+        else:
+            end = self._ends.get(intent.notification_id)
+            delivered = None if end is None or end.outcome != "delivered" else (end.provider_ids, end.finished)
+            self._states[name] = recollected(state, arrived, delivered=delivered, settled=end is not None)
         return "accepted"
 
     def _step(self, destination: str, event: SendEvent, now: Instant, effects: Effects) -> None:

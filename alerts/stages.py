@@ -55,4 +55,5 @@ def dispatcher_stage(
         outputs=(topics.NOTIFICATIONS, topics.NOTIFICATIONS_DEAD),
         factory=lambda _: Dispatcher(),
         perform=sender.perform,
+        ledger=topics.NOTIFICATIONS,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .types import Instant
 
-__all__ = ["Attempt", "DeadRecord", "LedgerOutcome", "LedgerRecord"]
+__all__ = ["Attempt", "DeadRecord", "LedgerOutcome", "LedgerRecord", "parse_ledger"]
 
 LedgerOutcome = Literal["delivered", "dropped", "superseded", "expired", "undeliverable", "dead"]
 
@@ -59,3 +59,11 @@ class DeadRecord(_Open):
     intent: str
     """The intent record's own JSON."""
     at: Instant
+
+
+def parse_ledger(value: bytes | None) -> LedgerRecord | None:
+    """The record, or None for bytes that are none."""
+    try:
+        return LedgerRecord.model_validate_json(value or b"")
+    except ValidationError:
+        return None

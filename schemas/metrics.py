@@ -30,24 +30,33 @@ class Metric:
         return f"{PREFIX}{self.name}"
 
 
+_PLACE: Final = ("stage", "partition")
+
 ALL: Final[tuple[Metric, ...]] = (
     # all workers
     Metric("build_info", "gauge", "Always 1; which version runs in which role.", ("role", "version")),
     Metric("start_seconds", "gauge", "Seconds from the start of the process to each phase.", ("phase",)),
     Metric("rebalances_total", "counter", "Rebalances of the consumer group seen by this worker."),
-    Metric("lag_records", "gauge", "Records in the log that are not yet processed.", ("partition",)),
-    Metric("lag_seconds", "gauge", "Age of the oldest record that is not yet processed.", ("partition",)),
-    Metric("checkpoint_seconds", "histogram", "Duration of a checkpoint, from its cut to its commit."),
-    Metric("checkpoint_age_seconds", "gauge", "Time since the last checkpoint with something to commit."),
-    Metric("restore_seconds", "histogram", "Duration of opening a partition: fence, restore, seek."),
-    Metric("state_keys", "gauge", "Keys in the state of the partitions of this worker."),
-    Metric("produce_errors_total", "counter", "Checkpoints that failed because Kafka did not take a record."),
-    Metric("fenced_total", "counter", "Producers fenced because another worker had taken over."),
-    Metric("offset_gap_total", "counter", "Offsets that the broker never delivered: markers, aborted records."),
-    Metric("lost_by_retention_total", "counter", "Offsets that retention took before they were read."),
-    Metric("unaccounted_events", "gauge", "Records read without an outcome; other than 0 is a fault of ours."),
+    Metric("waiting", "gauge", "1 while the worker pauses: nobody answers, or topics changed under it.", ("on",)),
+    Metric("position", "gauge", "Next offset to read.", _PLACE),
+    Metric("lag_records", "gauge", "Records in the log that are not yet processed.", _PLACE),
+    Metric("lag_seconds", "gauge", "Age of the oldest record that is not yet processed.", _PLACE),
+    Metric("checkpoint_seconds", "histogram", "Duration of a checkpoint, from its cut to its commit.", ("stage",)),
+    Metric("checkpoint_age_seconds", "gauge", "Time since the last checkpoint with something to commit.", _PLACE),
+    Metric("restore_seconds", "histogram", "Duration of opening a partition: fence, restore, seek.", ("stage",)),
+    Metric("state_keys", "gauge", "Keys in the state of each partition when it was opened.", _PLACE),
+    Metric("outputs_total", "counter", "Records written.", ("stage",)),
+    Metric("produce_errors_total", "counter", "Checkpoints that failed: Kafka did not take a record.", ("stage",)),
+    Metric("fetch_errors_total", "counter", "Failed fetches, those of one outage counted once per ten seconds."),
+    Metric("fenced_total", "counter", "Producers fenced because another worker had taken over.", ("stage",)),
+    Metric("stalls_total", "counter", "Ends by the watchdog: records waited and nothing moved."),
+    Metric("call_errors_total", "counter", "Calls to the outside that ended in a bug of ours.", ("stage",)),
+    Metric("records_raised_total", "counter", "Records refused because folding them is a bug of ours.", ("stage",)),
+    Metric("offset_gap_total", "counter", "Offsets that the broker never delivered: markers, aborted records.", _PLACE),
+    Metric("lost_by_retention_total", "counter", "Offsets that retention took before they were read.", _PLACE),
+    Metric("unaccounted_events", "gauge", "Records read without an outcome; other than 0 is a fault of ours.", _PLACE),
+    Metric("events_total", "counter", "Records by outcome; of a scorer events.", ("stage", "outcome")),
     # scorer
-    Metric("events_total", "counter", "Events by outcome: scored, rejected, late, duplicate, tombstone.", ("outcome",)),
     Metric("events_rejected_total", "counter", "Rejected events by reason.", ("reason",)),
     Metric("event_age_seconds", "histogram", "Age of an event by the broker's clock when it is processed."),
     Metric("event_to_voice_seconds", "histogram", "From an event's append to the voice it raised.", ("voice",)),

@@ -43,6 +43,7 @@ __all__ = [
     "Waiting",
     "Woke",
     "call_id",
+    "recollected",
     "recovered",
     "step",
 ]
@@ -224,6 +225,26 @@ def recovered(state: DestinationState) -> DestinationState:
     one = waiting[sending.notification_id]
     waiting[sending.notification_id] = replace(one, seen=True, attempts=_tried(one, sending.at, "ambiguous"))
     return replace(state, head=replace(state.head, sending=None), waiting=waiting)
+
+
+def recollected(
+    state: DestinationState, event: Arrived, *, delivered: tuple[Mapping[str, str], Instant] | None, settled: bool
+) -> DestinationState:
+    """Where an intent leads whose end is known, without any call: for a state that is rebuilt.
+
+    Shape: ``delivered`` holds what the far side calls the message and when it took it; ``settled`` is true of any end.
+        An intent without an end may have been sent, so it is handled as ambiguous.
+    """
+    intent, known = event.intent, state.known
+    if delivered is not None:
+        ids, at = delivered
+        before = known.get(intent.group_episode, Known())
+        known = {**known, intent.group_episode: _known_after(before, intent, ids, at)}
+    waiting = state.waiting
+    if not settled:
+        waiting = {**waiting, intent.notification_id: Waiting(intent, event.body, state.head.arrivals, seen=True)}
+    head = replace(state.head, arrivals=state.head.arrivals + 1)
+    return replace(state, head=head, waiting=waiting, known=known)
 
 
 def step(state: DestinationState, event: SendEvent, now: Instant) -> tuple[DestinationState, tuple[SendEffect, ...]]:

@@ -12,6 +12,8 @@ from .contract import (
     Processor,
     ProcessorFactory,
     Record,
+    Refuse,
+    RememberingProcessor,
     Stage,
     StateRecord,
 )
@@ -30,6 +32,8 @@ __all__ = [
     "Processor",
     "ProcessorFactory",
     "Record",
+    "Refuse",
+    "RememberingProcessor",
     "RuntimeOptions",
     "Stage",
     "StateRecord",

@@ -58,7 +58,7 @@ async def _write(producer: AIOKafkaProducer, cut: Cut, to: Destination) -> None:
         partitions=to.partitions[to.stage.source],
     )
     outputs = route_outputs(cut.outputs, to.kafka, to.partitions)
-    state = route_state((*cut.state, meta), to.kafka.topic(to.stage.state), to.partition)
+    state = route_state([*cut.state, meta], to.kafka.topic(to.stage.state), to.partition)
     await producer.begin_transaction()
     crashpoint("transaction.begun")
     # The offsets travel beside the records: nothing counts before the commit, and it saves two round trips.

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 from schemas.types import Headers, Instant
 
 __all__ = [
+    "REFUSED_OUTCOME",
     "Answer",
     "Assignment",
     "Call",
@@ -24,9 +25,14 @@ __all__ = [
     "Processor",
     "ProcessorFactory",
     "Record",
+    "Refuse",
+    "RememberingProcessor",
     "Stage",
     "StateRecord",
 ]
+
+REFUSED_OUTCOME = "rejected"
+"""What a record counts as on which a processor raised; the same name as processors use for what they refuse."""
 
 
 class Record(Protocol):
@@ -162,6 +168,17 @@ class CallingProcessor(Processor, Protocol):
         """Take the answer of a call of this life of the processor. After a restart open calls have no answer."""
 
 
+@runtime_checkable
+class RememberingProcessor(Processor, Protocol):
+    """A calling processor whose state can be rebuilt: its calls' ends stand in a topic that it has written itself."""
+
+    def remember(self, ledger: Iterable[Record]) -> None:
+        """What became of the calls. Called once, after ``restore`` and before the first ``apply`` of a rebuild.
+
+        From then on ``apply`` and ``tick`` only lead to the state that a worker goes on from: no call is made again.
+        """
+
+
 class Assignment(NamedTuple):
     """What a processor may know of its place."""
 
@@ -172,6 +189,8 @@ class Assignment(NamedTuple):
 
 ProcessorFactory: TypeAlias = Callable[[Assignment], Processor]
 Perform: TypeAlias = Callable[[Call], Awaitable[Answer]]
+Refuse: TypeAlias = Callable[[Record, str], Output]
+"""A record on which the processor raised, and the digest of where; the record that keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +208,7 @@ class Stage:
     factory: ProcessorFactory
     perform: Perform | None = None
     """Carries out its calls, if it makes any; never raises."""
+    ledger: str | None = None
+    """Logical topic in which it writes what became of its calls: a ``RememberingProcessor`` is rebuilt from it."""
+    refuse: Refuse | None = None
+    """Keeps a record on which the processor raised; None: it stays in the source only, and in the log by its place."""

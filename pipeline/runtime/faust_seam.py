@@ -24,9 +24,8 @@ from mode import ServiceT
 
 from schemas.types import Instant
 
-from .instruments import FetchFailed
 from .lanes import Lanes
-from .options import KafkaOptions
+from .options import KafkaOptions, heartbeat_ms
 from .producing import client_options
 
 __all__ = ["OVERRIDDEN", "READ", "ForegroundWorker", "IskraApp", "LaneTransport", "PromptTables", "observed"]
@@ -62,14 +61,10 @@ READ: tuple[tuple[type, tuple[str, ...]], ...] = (
 """What is called or read without being replaced."""
 
 MAX_POLL_INTERVAL_S = 1000.0
+METADATA_MAX_AGE_MS = 5_000
 FETCH_BYTES = 4 * 1024 * 1024
 _IDLE_WAIT = 0.1
 _FETCH_RETRY = 0.2
-
-
-def heartbeat_ms(session_timeout_ms: int) -> int:
-    """How often the group hears of us: a rebalance is noticed at the next heartbeat, so often."""
-    return max(200, session_timeout_ms // 10)
 
 
 class LaneConsumerThread(driver.AIOKafkaConsumerThread):
@@ -96,6 +91,8 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             rebalance_timeout_ms=max(30_000, 3 * runtime.session_timeout_ms),
             request_timeout_ms=max(20_000, 2 * runtime.session_timeout_ms),
             retry_backoff_ms=50,
+            # A topic that was gone is given to somebody again soon after it is back.
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
 
 
@@ -166,7 +163,7 @@ class LaneConsumer(driver.Consumer):
             return
         except KafkaError as error:
             lanes.unfolded(polled)
-            lanes.instruments.tell(FetchFailed(f"{type(error).__name__}: {error}"))
+            lanes.fetch_failed(f"{type(error).__name__}: {error}")
             await asyncio.sleep(_FETCH_RETRY)
             return
         if not going():
@@ -186,7 +183,7 @@ class LaneConsumer(driver.Consumer):
             await self._thread.seek_wait(seeks)
         except (IllegalStateError, TimeoutError) as error:
             # Revoked in this moment; the next assignment opens what is ours then.
-            lanes.instruments.tell(FetchFailed(f"seek: {type(error).__name__}: {error}"))
+            lanes.fetch_failed(f"seek: {type(error).__name__}: {error}")
             await asyncio.sleep(_FETCH_RETRY)
             return
         if going():
@@ -255,8 +252,9 @@ class IskraApp(faust.App):
         await self.lanes.check()
 
     async def on_started(self) -> None:
-        """The lanes' clock starts; then what Faust does."""
+        """The lanes' clock and their look around start; then what Faust does."""
         self.add_future(self.lanes.run_clock())
+        self.add_future(self.lanes.surroundings.run())
         await super().on_started()
 
     async def _open_assigned(self, *_: Any, **__: Any) -> None:

@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from schemas.metrics import by_name
 
 __all__ = [
+    "BrokerAway",
     "CallFailed",
     "CheckpointCommitted",
     "CheckpointFailed",
@@ -28,10 +31,13 @@ __all__ = [
     "ProcessorFailed",
     "Ready",
     "Rebalanced",
+    "RecordRaised",
+    "Resumed",
     "Stalled",
     "StartRefused",
     "Started",
     "Stopped",
+    "TopicsChanged",
 ]
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
@@ -158,6 +164,47 @@ class FetchFailed(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerAway(Happening):
+    """Nobody answers; the worker waits. Told once per outage."""
+
+    event: ClassVar[str] = "broker_away"
+    level: ClassVar[int] = logging.WARNING
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsChanged(Happening):
+    """Topics were deleted, or their partitions are others, under a running worker; it pauses. Told once."""
+
+    event: ClassVar[str] = "topics_changed"
+    level: ClassVar[int] = logging.ERROR
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(Happening):
+    """What the worker waited for is there again."""
+
+    event: ClassVar[str] = "resumed"
+    after: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRaised(Happening):
+    """A processor raised on one record: a bug. The record is refused, the state is as if it had not been there."""
+
+    event: ClassVar[str] = "record_raised"
+    level: ClassVar[int] = logging.ERROR
+    stage: str
+    partition: int
+    offset: int
+    error: str
+    """Kind and place: a message might quote the record."""
+    stack_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallFailed(Happening):
     """A call's performer raised, which it must not."""
 
@@ -170,7 +217,7 @@ class CallFailed(Happening):
 
 @dataclass(frozen=True, slots=True)
 class ProcessorFailed(Happening):
-    """A processor raised: a bug. The process ends without committing what led there."""
+    """A processor raised where no single record is to blame, or on too many. The process ends, nothing is committed."""
 
     event: ClassVar[str] = "processor_failed"
     level: ClassVar[int] = logging.ERROR
@@ -212,55 +259,44 @@ class Instruments:
     """The metrics of one worker process and the way to its log."""
 
     def __init__(self, role: str, version: str = "0", registry: CollectorRegistry | None = None) -> None:
-        """Make the metrics in a registry of their own."""
+        """Make the metrics of the catalogue (``schemas.metrics``) that all workers have, in a registry of their own."""
         self.registry = within = registry or CollectorRegistry()
         self._log = logging.getLogger(f"iskra.{role}")
-        place = ("stage", "partition")
-        Info("iskra_build", "Version and role of this process.", registry=within).info(
-            {"role": role, "version": version}
-        )
-        self.start_seconds = Gauge(
-            "iskra_start_seconds", "Time to reach a phase of the start.", ("phase",), registry=within
-        )
-        self.rebalances = Counter("iskra_rebalances_total", "Assignments after the first.", registry=within)
-        self.unaccounted = Gauge(
-            "iskra_unaccounted_events", "Records read without an outcome; must be 0.", place, registry=within
-        )
-        self.lag = Gauge(
-            "iskra_lag_records", "Records between the position and the end of the log.", place, registry=within
-        )
-        self.position = Gauge("iskra_position", "Next offset to read.", place, registry=within)
-        self.outcomes = Counter(
-            "iskra_events_total", "Records by what became of them.", ("stage", "outcome"), registry=within
-        )
-        self.gap = Counter("iskra_offset_gap_total", "Offsets the broker never delivered.", place, registry=within)
-        self.lost = Counter(
-            "iskra_lost_by_retention_total", "Records retention took before us.", place, registry=within
-        )
-        self.checkpoint_seconds = Histogram(
-            "iskra_checkpoint_seconds", "Time of one transaction.", ("stage",), buckets=_SECONDS, registry=within
-        )
-        self.checkpoint_age = Gauge(
-            "iskra_checkpoint_age_seconds", "Age of the oldest change not in Kafka yet.", place, registry=within
-        )
-        self.restore_seconds = Histogram(
-            "iskra_restore_seconds",
-            "Time to fence and restore a partition.",
-            ("stage",),
-            buckets=_SECONDS,
-            registry=within,
-        )
-        self.state_keys = Gauge("iskra_state_keys", "State keys restored at opening.", place, registry=within)
-        self.produce_errors = Counter(
-            "iskra_produce_errors_total", "Transactions given up.", ("stage",), registry=within
-        )
-        self.outputs = Counter("iskra_outputs_total", "Records written.", ("stage",), registry=within)
-        self.fenced = Counter("iskra_fenced_total", "Partitions lost to a newer owner.", ("stage",), registry=within)
-        self.fetch_errors = Counter("iskra_fetch_errors_total", "Fetches that failed.", registry=within)
-        self.stalls = Counter("iskra_stalls_total", "Ends by the watchdog.", registry=within)
-        self.call_errors = Counter(
-            "iskra_call_errors_total", "Calls whose performer raised.", ("stage",), registry=within
-        )
+
+        def gauge(name: str) -> Gauge:
+            metric = by_name(name)
+            return Gauge(metric.full_name, metric.help, metric.labels, registry=within)
+
+        def counter(name: str) -> Counter:
+            metric = by_name(name)
+            return Counter(metric.full_name, metric.help, metric.labels, registry=within)
+
+        def histogram(name: str) -> Histogram:
+            metric = by_name(name)
+            return Histogram(metric.full_name, metric.help, metric.labels, buckets=_SECONDS, registry=within)
+
+        gauge("build_info").labels(role, version).set(1)
+        self.start_seconds = gauge("start_seconds")
+        self.rebalances = counter("rebalances_total")
+        self.waiting = gauge("waiting")
+        self.unaccounted = gauge("unaccounted_events")
+        self.lag = gauge("lag_records")
+        self.lag_seconds = gauge("lag_seconds")
+        self.position = gauge("position")
+        self.outcomes = counter("events_total")
+        self.gap = counter("offset_gap_total")
+        self.lost = counter("lost_by_retention_total")
+        self.checkpoint_seconds = histogram("checkpoint_seconds")
+        self.checkpoint_age = gauge("checkpoint_age_seconds")
+        self.restore_seconds = histogram("restore_seconds")
+        self.state_keys = gauge("state_keys")
+        self.produce_errors = counter("produce_errors_total")
+        self.outputs = counter("outputs_total")
+        self.fenced = counter("fenced_total")
+        self.fetch_errors = counter("fetch_errors_total")
+        self.stalls = counter("stalls_total")
+        self.call_errors = counter("call_errors_total")
+        self.records_raised = counter("records_raised_total")
 
     def tell(self, happening: Happening) -> None:
         """Log it and count it."""
@@ -290,6 +326,8 @@ class Instruments:
                 self.fetch_errors.inc()
             case Stalled():
                 self.stalls.inc()
+            case RecordRaised(stage=stage):
+                self.records_raised.labels(stage).inc()
             case CallFailed(stage=stage):
                 self.call_errors.labels(stage).inc()
             case _:
@@ -297,6 +335,6 @@ class Instruments:
 
     def forget(self, stage: str, partition: int) -> None:
         """Take a partition that was given back out of the gauges: its new owner shows it."""
-        for gauge in (self.unaccounted, self.lag, self.position, self.checkpoint_age):
+        for gauge in (self.unaccounted, self.lag, self.lag_seconds, self.position, self.checkpoint_age):
             with contextlib.suppress(KeyError):
                 gauge.remove(stage, str(partition))

@@ -20,7 +20,7 @@ from schemas.types import Instant, Millis
 
 from .calling import Caller
 from .checkpoint import Destination, commit
-from .contract import Answer, Record
+from .contract import Answer, Output, Record
 from .instruments import (
     CallFailed,
     CheckpointCommitted,
@@ -31,11 +31,15 @@ from .instruments import (
     PartitionClosed,
     PartitionOpened,
     ProcessorFailed,
+    RecordRaised,
 )
+from .lagging import LagClock
 from .opening import StartRefusedError, open_partition
-from .options import RuntimeOptions
-from .partition import Cut, InputPartition
+from .options import RuntimeOptions, heartbeat_ms
+from .partition import Cut, InputPartition, RecordsRaisedError
 from .producing import discard, is_fenced
+from .refusing import Refusals, stack_digest, where_raised
+from .surroundings import Surroundings
 
 __all__ = ["Ground", "Lane", "LaneState", "Verdict", "elapsed_ms", "now_ms"]
 
@@ -44,6 +48,7 @@ _REOPEN_AFTER = 0.2
 _ABORT_WITHIN = 3.0
 _ANSWERS_WITHIN = 10.0
 _FETCHED_WITHIN_MS = 1_000
+_HEARTBEATS = 3
 
 
 class LaneState(StrEnum):
@@ -72,6 +77,8 @@ class Ground:
 
     runtime: RuntimeOptions
     instruments: Instruments
+    surroundings: Surroundings
+    refusals: Refusals
     client_id: str
     end: Callable[[Verdict, str], None]
     """Ends the process."""
@@ -106,8 +113,14 @@ class Lane:
         self._committing_since: Millis = 0
         self._reopening: asyncio.Task[None] | None = None
         self._failures = 0
+        self._failed_for = ""
         self._fetched_at: Instant = 0
         self._at_end = False
+        self._lag_clock = LagClock()
+        self._singly_to = -1
+        """A record up to this offset raised: fold one at a time until it is known which."""
+        self._refused: dict[int, str] = {}
+        """Digests by the offsets of records that raised and are not committed as refused yet."""
         self._closing = False
         self._committed_all = False
 
@@ -128,9 +141,9 @@ class Lane:
         return self._fetched_at
 
     @property
-    def failing(self) -> bool:
-        """Whether its last checkpoint failed."""
-        return self._failures > 0
+    def failing(self) -> str | None:
+        """Why its last checkpoint failed; None when it did not."""
+        return self._failed_for if self._failures > 0 else None
 
     @property
     def committing(self) -> bool:
@@ -199,12 +212,18 @@ class Lane:
         partition = self.partition
         if partition is None:
             return len(records)
-        taken = records[: partition.slice_records] if len(records) > partition.slice_records else records
+        taken = self._next_slice(records, partition.slice_records)
         began = time.perf_counter()
         try:
-            skipped = partition.apply(taken, now_ms())
+            if self._refused and taken[0].offset in self._refused:
+                skipped = partition.refuse(taken[0], self._kept(taken[0]))
+            else:
+                skipped = partition.apply(taken, now_ms())
+        except RecordsRaisedError as error:
+            self._records_raised(error)
+            return len(records)
         except Exception as error:  # noqa: BLE001 - the crash-only boundary
-            self._processor_failed(error)
+            self._processor_failed(f"{type(error).__name__}: {error}")
             return len(records)
         partition.took(len(taken), (time.perf_counter() - began) * 1000)
         if skipped:
@@ -212,6 +231,36 @@ class Lane:
         self._progressed()
         self.checkpoint_if_due()
         return len(taken)
+
+    def _next_slice(self, records: Sequence[Record], most: int) -> Sequence[Record]:
+        """The records to fold next: up to a refused one, and one at a time where one of them is to be found."""
+        if records[0].offset <= self._singly_to or (self._refused and records[0].offset in self._refused):
+            return records[:1]
+        taken = records[:most] if len(records) > most else records
+        if self._refused:
+            for place, record in enumerate(taken):
+                if record.offset in self._refused:
+                    return taken[:place]
+        return taken
+
+    def _kept(self, record: Record) -> Output | None:
+        refuse = self.to.stage.refuse
+        return None if refuse is None else refuse(record, self._refused[record.offset])
+
+    def _records_raised(self, error: RecordsRaisedError) -> None:
+        """Begin again from what is committed: then one by one, to know which record raised, and then without it."""
+        cause = error.__cause__ or error
+        if error.first != error.last:
+            self._singly_to = error.last
+        else:
+            digest = stack_digest(cause)
+            self._refused[error.first] = digest
+            stage, partition = self.to.stage.name, self.to.partition
+            self._ground.instruments.tell(RecordRaised(stage, partition, error.first, where_raised(cause), digest))
+            if self._ground.refusals.too_many(elapsed_ms()):
+                self._processor_failed(f"more than 100 records raised within 60 s, this one {where_raised(cause)}")
+                return
+        self.begin_reopen()
 
     def observe(self, position: int, highwater: int | None, fetched_at: Instant | None) -> None:
         """What the consumer knows after all records it gave were folded: where it stands, where the log ends."""
@@ -237,7 +286,7 @@ class Lane:
         try:
             partition.tick(now, at_end=self._at_end and fresh)
         except Exception as error:  # noqa: BLE001 - the crash-only boundary
-            self._processor_failed(error)
+            self._processor_failed(f"{type(error).__name__}: {error}")
             return
         self.checkpoint_if_due()
         self._show_age()
@@ -246,7 +295,9 @@ class Lane:
         """Cut and begin to write, unless a checkpoint is under way or nothing asks for one."""
         partition = self.partition
         running = self.state in (LaneState.RUNNING, LaneState.SEEKING)
-        if self._committing is None and running and partition is not None and partition.due(elapsed_ms()):
+        undisturbed = self._ground.surroundings.trouble is None
+        free = undisturbed and self._committing is None and running
+        if free and partition is not None and partition.due(elapsed_ms()):
             self._cut()
 
     async def close(self, *, last_checkpoint: bool, within: float) -> None:
@@ -267,14 +318,20 @@ class Lane:
         await self._drop(abort=False)
 
     async def bring_up(self) -> None:
-        """Open, again and again until it is open, refused, given back, or has failed three times in a row."""
+        """Open, again and again until it is open, refused, given back, or has failed three times in a row.
+
+        While no broker answers or topics are wrong it waits: that is no failure of the partition.
+        """
         while not self._closing:
+            await self._ground.surroundings.clear()
             try:
                 await self.open()
             except StartRefusedError as error:
                 self._ground.end(Verdict.REFUSED, str(error))
                 return
             except Exception as error:  # noqa: BLE001 - the crash-only boundary
+                if await self._ground.surroundings.look() is not None:
+                    continue
                 if not self._failed(error):
                     return
                 await asyncio.sleep(_REOPEN_AFTER * self._failures)
@@ -290,11 +347,17 @@ class Lane:
         self._ground.changed()
 
         async def later() -> None:
+            await self._ground.surroundings.clear()
             await asyncio.sleep(after)
             await self._drop(abort=True)
             await self.bring_up()
 
         self._reopening = asyncio.ensure_future(later())
+
+    def judge_anew(self) -> None:
+        """What was wrong with the topics is right again: whether the state still fits is judged anew."""
+        if self.state in (LaneState.RUNNING, LaneState.SEEKING):
+            self.begin_reopen()
 
     async def _last_checkpoint(self, within: float) -> None:
         partition = self.partition
@@ -321,31 +384,28 @@ class Lane:
         partition, producer = self.partition, self._producer
         if partition is None or producer is None:
             return
+        began = elapsed_ms()
         try:
-            cut = partition.cut(elapsed_ms())
+            cut = partition.cut(began)
         except Exception as error:  # noqa: BLE001 - the crash-only boundary
-            self._processor_failed(error)
+            self._processor_failed(f"{type(error).__name__}: {error}")
             return
         if cut is None:
             return
         self._committing_since = elapsed_ms()
-        self._committing = asyncio.ensure_future(self._commit(partition, producer, cut))
+        self._committing = asyncio.ensure_future(self._commit(partition, producer, cut, began))
 
-    async def _commit(self, partition: InputPartition, producer: AIOKafkaProducer, cut: Cut) -> bool:
-        began = time.monotonic()
+    async def _commit(self, partition: InputPartition, producer: AIOKafkaProducer, cut: Cut, began: Millis) -> bool:
         try:
             await commit(producer, cut, self.to)
         except Exception as error:  # noqa: BLE001 - whatever it is, the transaction is given up
-            self._committing = None
-            if is_fenced(producer, error):
-                self._ground.instruments.tell(Fenced(self.to.stage.name, self.to.partition))
-                self._ground.end(Verdict.FENCED, f"{self.to.stage.name} partition {self.to.partition} is fenced")
-            elif self._failed(error):
-                self.begin_reopen(after=_REOPEN_AFTER * self._failures)
+            await self._not_committed(producer, error, began)
             return False
         self._committing = None
         self._failures = 0
-        self._committed(cut, time.monotonic() - began)
+        spent = elapsed_ms() - began
+        partition.wrote(spent)
+        self._committed(cut, spent / 1000)
         if self.partition is partition:
             if self._caller is not None and cut.calls:
                 self._caller.start(cut.calls)
@@ -354,7 +414,29 @@ class Lane:
             self._ground.changed()
         return True
 
+    async def _not_committed(self, producer: AIOKafkaProducer, error: Exception, began: Millis) -> None:
+        """Wait, try again or end: by what it was, and by whether a broker was there to take it.
+
+        A broker that comes back after the transaction's timeout has ended it and fences its producer, as a new owner
+        of the partition does. Which of the two it was the group says: who lost the partition hears so with the next
+        heartbeats and gives it back before it is opened again.
+        """
+        surroundings = self._ground.surroundings
+        fenced = is_fenced(producer, error)
+        trouble = surroundings.trouble if fenced else await surroundings.look()
+        self._committing = None
+        if fenced and not surroundings.outage_since(began):
+            self._ground.instruments.tell(Fenced(self.to.stage.name, self.to.partition))
+            self._ground.end(Verdict.FENCED, f"{self.to.stage.name} partition {self.to.partition} is fenced")
+        elif fenced:
+            self.begin_reopen(after=_HEARTBEATS * heartbeat_ms(self._ground.runtime.session_timeout_ms) / 1000)
+        elif trouble is not None:
+            self.begin_reopen()
+        elif self._failed(error):
+            self.begin_reopen(after=_REOPEN_AFTER * self._failures)
+
     def _committed(self, cut: Cut, seconds: float) -> None:
+        self._refused = {offset: digest for offset, digest in self._refused.items() if offset >= cut.account.position}
         instruments, stage = self._ground.instruments, self.to.stage.name
         instruments.tell(
             CheckpointCommitted(
@@ -367,7 +449,7 @@ class Lane:
     def _failed(self, error: Exception) -> bool:
         """Count a failure; the answer is whether it may be tried again."""
         self._failures += 1
-        what = f"{type(error).__name__}: {error}"
+        self._failed_for = what = f"{type(error).__name__}: {error}"
         stage, partition = self.to.stage.name, self.to.partition
         self._ground.instruments.tell(CheckpointFailed(stage, partition, what, self._failures))
         if self._failures < FAILURES_IN_A_ROW:
@@ -377,10 +459,9 @@ class Lane:
         )
         return False
 
-    def _processor_failed(self, error: Exception) -> None:
+    def _processor_failed(self, what: str) -> None:
         stage, partition = self.to.stage.name, self.to.partition
         position = self.partition.account.position if self.partition else -1
-        what = f"{type(error).__name__}: {error}"
         self._ground.instruments.tell(ProcessorFailed(stage, partition, position, what))
         self.state = LaneState.CLOSED
         self._ground.end(Verdict.PROCESSOR, f"{stage} partition {partition} raised at offset {position}: {what}")
@@ -397,7 +478,7 @@ class Lane:
         try:
             partition.answered(answer, now_ms())
         except Exception as error:  # noqa: BLE001 - the crash-only boundary
-            self._processor_failed(error)
+            self._processor_failed(f"{type(error).__name__}: {error}")
             return
         if not self._closing:
             self.checkpoint_if_due()
@@ -438,6 +519,9 @@ class Lane:
         instruments.unaccounted.labels(*place).set(partition.account.unaccounted)
         instruments.position.labels(*place).set(partition.account.position)
         instruments.lag.labels(*place).set(self.lag)
+        if self.highwater is not None:
+            behind = self._lag_clock.lag(partition.account.position, self.highwater, elapsed_ms())
+            instruments.lag_seconds.labels(*place).set(behind / 1000)
 
     def _show_age(self) -> None:
         age = self.partition.unwritten_for(elapsed_ms()) if self.partition else 0

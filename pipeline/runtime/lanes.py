@@ -14,21 +14,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from aiokafka import TopicPartition
 
 from pipeline.crashpoint import crashpoint
-from schemas.types import Instant
+from schemas.types import Instant, Millis
 
 from .checkpoint import Destination
 from .contract import Record, Stage
-from .instruments import Instruments, Ready, Rebalanced
+from .instruments import FetchFailed, Instruments, Ready, Rebalanced
 from .lane import Ground, Lane, LaneState, Verdict, elapsed_ms
 from .opening import check_topics, partition_counts
 from .options import KafkaOptions, RuntimeOptions
 from .partition import InputPartition
+from .refusing import Refusals
+from .surroundings import Surroundings, Trouble
 
 __all__ = ["Lanes"]
 
 _CLOSE_WITHIN = 15.0
 _REACH_EVERY = 1.0
 _TURNS_WHILE_COMMITTING = 8
+_FETCH_TOLD_EVERY: Millis = 10_000
 
 
 class Lanes:
@@ -69,7 +72,10 @@ class Lanes:
         self._changed = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
         self._began = time.monotonic()
-        self._ground = Ground(runtime, instruments, member, self.end, self._changed.set)
+        self._fetch_failed_at: Millis | None = None
+        self.surroundings = Surroundings(lambda: partition_counts(kafka), kafka.bootstrap, instruments, elapsed_ms)
+        self.surroundings.on_change = self._surroundings_changed
+        self._ground = Ground(runtime, instruments, self.surroundings, Refusals(), member, self.end, self._changed.set)
 
     @property
     def lanes(self) -> Sequence[Lane]:
@@ -92,11 +98,14 @@ class Lanes:
             try:
                 counts = await partition_counts(self._kafka)
                 break
-            except Exception:
+            except Exception as error:
                 if time.monotonic() > deadline:
                     raise
+                self.surroundings.no_broker(error)
                 await asyncio.sleep(_REACH_EVERY)
+        self.surroundings.answered()
         self._counts = check_topics(tuple(self.stages.values()), counts, self._kafka)
+        self.surroundings.expected = {self._kafka.topic(name): count for name, count in self._counts.items()}
 
     async def open(self, assigned: Iterable[TopicPartition]) -> None:
         """Open these partitions; returns when all are restored, or when ``close`` was called meanwhile."""
@@ -125,7 +134,8 @@ class Lanes:
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
-        await self._close(last_checkpoint=last_checkpoint and self.ended is None)
+        undisturbed = self.ended is None and self.surroundings.trouble is None
+        await self._close(last_checkpoint=last_checkpoint and undisturbed)
 
     async def _close(self, *, last_checkpoint: bool) -> None:
         lanes, self._lanes = self._lanes, {}
@@ -135,7 +145,9 @@ class Lanes:
         )
 
     def readable(self) -> dict[TopicPartition, InputPartition]:
-        """The partitions to fetch for, each with what will fold its records."""
+        """The partitions to fetch for, each with what will fold its records; none while something around is wrong."""
+        if self.surroundings.trouble is not None:
+            return {}
         return {tp: lane.partition for tp, lane in self._lanes.items() if lane.readable and lane.partition is not None}
 
     def seeks(self) -> dict[TopicPartition, int]:
@@ -227,6 +239,16 @@ class Lanes:
             if lane is not None and lane.state in (LaneState.RUNNING, LaneState.SEEKING):
                 lane.begin_reopen()
 
+    def fetch_failed(self, error: str) -> None:
+        """Records could not be fetched. Told now and then: an outage fails many fetches."""
+        now = elapsed_ms()
+        if (
+            self.surroundings.trouble is None
+            and now - (self._fetch_failed_at or -_FETCH_TOLD_EVERY) >= _FETCH_TOLD_EVERY
+        ):
+            self._fetch_failed_at = now
+            self.instruments.tell(FetchFailed(error))
+
     async def wait_changed(self, at_most: float) -> None:
         """Wait until a lane may be read that could not before, at most so many seconds."""
         self._changed.clear()
@@ -243,14 +265,22 @@ class Lanes:
 
     def stalled(self) -> str | None:
         """Why nothing moves though it should, or None."""
+        if self.surroundings.trouble is not None:
+            return None
         limit = self.runtime.stall_after_ms
         now = elapsed_ms()
         for lane in self._lanes.values():
-            still = lane.still_for(now)
+            still = min(lane.still_for(now), now - self.surroundings.over_at)
             if still > limit:
                 place = f"{lane.to.stage.name} partition {lane.to.partition}"
                 return f"{place} is {lane.state}, lag {lane.lag}, nothing moved for {still} ms"
         return None
+
+    def _surroundings_changed(self, over: Trouble | None) -> None:
+        if over is not None and over.kind == "topics":
+            for lane in self.lanes:
+                lane.judge_anew()
+        self._changed.set()
 
     def _tell_assigned(self, lanes: Sequence[Lane]) -> None:
         partitions: dict[str, tuple[int, ...]] = {stage.name: () for stage in self.stages.values()}

@@ -6,27 +6,47 @@ next command; nothing is created, reset or skipped in silence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from pipeline.crashpoint import crashpoint
+from schemas.types import Instant
 
 from .account import Account
 from .checkpoint import Destination
-from .contract import Assignment, Processor, Stage, StateRecord
+from .contract import Assignment, Processor, Record, Stage, StateRecord
 from .meta import META_KEY, MetaError, MetaRecord, decode_meta
 from .options import KafkaOptions, RuntimeOptions
 from .producing import client_options, discard, new_producer
+from .refusing import where_raised
 
-__all__ = ["Opened", "StartRefusedError", "check_topics", "judge_meta", "open_partition", "partition_counts"]
+__all__ = [
+    "Opened",
+    "Standing",
+    "StartRefusedError",
+    "check_topics",
+    "go_on_at",
+    "judge_meta",
+    "open_partition",
+    "partition_counts",
+    "read_all",
+    "read_standing",
+    "reader_of",
+    "restored",
+]
 
 _FETCH_BYTES = 8 * 1024 * 1024
 _REQUEST_TIMEOUT_MS = 10_000
 _POLL_MS = 1_000
+_METAS_KEPT = 16
+"""A damaged one may lie over good ones: a rebuild looks for the newest that can be read."""
 
 
 class StartRefusedError(Exception):
@@ -44,6 +64,21 @@ class Opened:
     """How many state keys were restored."""
     lost_by_retention: int
     """Offsets that retention took since the last checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What Kafka holds of one input partition."""
+
+    live: Mapping[bytes, bytes]
+    """The state: every live key with its last committed value, the meta record among them."""
+    metas: Sequence[tuple[Instant, bytes]]
+    """The last meta records that are still in the topic, oldest first, each with when it was written."""
+    log_start: int
+    end: int
+    """Where the readable input begins and ends."""
+    committed: int = -1
+    """The group's offset; -1: none."""
 
 
 async def partition_counts(kafka: KafkaOptions) -> dict[str, int]:
@@ -108,16 +143,46 @@ async def open_partition(to: Destination, runtime: RuntimeOptions, *, client_id:
     try:
         await producer.start()
         crashpoint("producer.opened")
-        return await _restored(producer, to)
+        standing = await read_standing(to)
+        account = go_on_at(standing, to)
+        lost = account.lose_to(standing.log_start)
+        return Opened(producer, restored(standing, to), account, len(standing.live), lost)
     except BaseException:
         await discard(producer)
         raise
 
 
-async def _restored(producer: AIOKafkaProducer, to: Destination) -> Opened:
+async def read_standing(to: Destination) -> Standing:
+    """What Kafka holds of this partition: its state, its log, what the group committed. Changes nothing."""
+    live, committed = await asyncio.gather(_read_live(to), _committed(to))
+    return replace(live, committed=committed)
+
+
+async def _read_live(to: Destination) -> Standing:
     state_tp = TopicPartition(to.kafka.topic(to.stage.state), to.partition)
+    async with reader_of(to.kafka) as reader:
+        begins = await reader.beginning_offsets([to.input, state_tp])
+        ends = await reader.end_offsets([to.input, state_tp])
+        live: dict[bytes, bytes] = {}
+        metas: deque[tuple[Instant, bytes]] = deque(maxlen=_METAS_KEPT)
+        async for records in read_all(reader, state_tp, begins[state_tp], ends[state_tp]):
+            for record in records:
+                key = record.key or b""
+                if record.value is None:
+                    live.pop(key, None)
+                    continue
+                live[key] = record.value
+                if key == META_KEY:
+                    metas.append((record.timestamp, record.value))
+            crashpoint("restore.some")
+        return Standing(live, tuple(metas), begins[to.input], ends[to.input])
+
+
+@contextlib.asynccontextmanager
+async def reader_of(kafka: KafkaOptions) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group that reads committed records, stopped afterwards."""
     reader = AIOKafkaConsumer(
-        **client_options(to.kafka),
+        **client_options(kafka),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -128,52 +193,64 @@ async def _restored(producer: AIOKafkaProducer, to: Destination) -> Opened:
     )
     await reader.start()
     try:
-        begins = await reader.beginning_offsets([to.input])
-        ends = await reader.end_offsets([to.input, state_tp])
-        live = await _read_state(reader, state_tp, ends[state_tp])
+        yield reader
     finally:
         await reader.stop()
-    account = await _go_on_at(live, to, log_start=begins[to.input], end=ends[to.input])
-    lost = account.lose_to(begins[to.input])
+
+
+async def read_all(
+    reader: AIOKafkaConsumer, tp: TopicPartition, first: int, end: int
+) -> AsyncIterator[Sequence[Record]]:
+    """The records of a partition from ``first`` to before ``end``, in lists."""
+    reader.assign([tp])
+    reader.seek(tp, first)
+    while await reader.position(tp) < end:
+        records = (await reader.getmany(tp, timeout_ms=_POLL_MS)).get(tp, [])
+        while records and records[-1].offset >= end:
+            records.pop()
+        if records:
+            yield records
+
+
+def go_on_at(standing: Standing, to: Destination) -> Account:
+    """The books to go on with.
+
+    Errors: StartRefusedError, naming the partition and the command that rebuilds.
+    """
+    written = standing.live.get(META_KEY)
+    if written is None:
+        if standing.live:
+            raise _refused(to, f"has {len(standing.live)} keys but no meta record")
+        if standing.committed > 0:
+            raise _refused(to, f"is empty although the group {to.group} has committed offset {standing.committed}")
+        return Account(standing.log_start, standing.log_start)
+    try:
+        meta = decode_meta(written)
+    except MetaError as error:
+        raise _refused(to, f"cannot be read: {error}") from error
+    judge_meta(meta, to, standing.end)
+    if meta.position < standing.committed:
+        raise _refused(
+            to,
+            f"goes on at offset {meta.position}, behind offset {standing.committed} that the group {to.group} has "
+            "committed: its newest part is lost",
+        )
+    return meta.account()
+
+
+def restored(standing: Standing, to: Destination) -> Processor:
+    """A processor that has taken the state.
+
+    Errors: StartRefusedError when it cannot.
+    """
     processor = to.stage.factory(Assignment(to.partition, to.partitions))
     try:
-        processor.restore(StateRecord(key, value) for key, value in live.items() if not key.startswith(b"!"))
+        processor.restore(StateRecord(key, value) for key, value in standing.live.items() if not key.startswith(b"!"))
     except ValueError as error:
-        raise _refused(to, str(error)) from error
-    return Opened(producer, processor, account, len(live), lost)
-
-
-async def _read_state(reader: AIOKafkaConsumer, tp: TopicPartition, end: int) -> dict[bytes, bytes]:
-    """Every live key with its last committed value."""
-    reader.assign([tp])
-    await reader.seek_to_beginning(tp)
-    live: dict[bytes, bytes] = {}
-    while await reader.position(tp) < end:
-        for record in (await reader.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ()):
-            key = record.key or b""
-            if record.value is None:
-                live.pop(key, None)
-            else:
-                live[key] = record.value
-        crashpoint("restore.some")
-    return live
-
-
-async def _go_on_at(live: Mapping[bytes, bytes], to: Destination, *, log_start: int, end: int) -> Account:
-    written = live.get(META_KEY)
-    if written is not None:
-        try:
-            meta = decode_meta(written)
-        except MetaError as error:
-            raise _refused(to, f"cannot be read: {error}") from error
-        judge_meta(meta, to, end)
-        return meta.account()
-    if live:
-        raise _refused(to, f"has {len(live)} keys but no meta record")
-    committed = await _committed(to)
-    if committed > 0:
-        raise _refused(to, f"is empty although the group {to.group} has committed offset {committed}")
-    return Account(log_start, log_start)
+        raise _refused(to, str(error).splitlines()[0]) from error
+    except Exception as error:
+        raise _refused(to, f"cannot be read: {where_raised(error)}") from error
+    return processor
 
 
 async def _committed(to: Destination) -> int:

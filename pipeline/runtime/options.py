@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from schemas.types import Millis
 
-__all__ = ["KafkaOptions", "RuntimeOptions"]
+__all__ = ["KafkaOptions", "RuntimeOptions", "heartbeat_ms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +45,8 @@ class RuntimeOptions:
     stall_after_ms: Millis = 60_000
     max_cut_bytes: int = 16 * 1024 * 1024
     """A partition whose next cut holds more pauses until the one in flight is committed."""
+
+
+def heartbeat_ms(session_timeout_ms: Millis) -> Millis:
+    """How often the group hears of us: a rebalance is noticed at the next heartbeat, so often."""
+    return max(200, session_timeout_ms // 10)

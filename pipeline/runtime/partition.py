@@ -12,14 +12,45 @@ from pipeline.crashpoint import crashpoint
 from schemas.types import Instant, Millis
 
 from .account import Account
-from .contract import Answer, Call, CallingProcessor, Effects, Output, Processor, Record, StateRecord
+from .contract import (
+    REFUSED_OUTCOME,
+    Answer,
+    Call,
+    CallingProcessor,
+    Effects,
+    Output,
+    Processor,
+    Record,
+    StateRecord,
+)
 from .options import RuntimeOptions
 
-__all__ = ["Cut", "InputPartition"]
+__all__ = ["Cut", "InputPartition", "RecordsRaisedError", "next_interval"]
 
 _STATE_ONLY_FACTOR = 5
 """State without outputs is only a shorter way back: it may wait this many checkpoint intervals."""
 _OUTPUT_OVERHEAD = 64
+_SHARE_OF_CUTTING = 4
+"""At most one part in so many of the time goes into cuts: the rest is for folding."""
+_LONGEST_INTERVAL_MS: Millis = 1_000
+
+
+class RecordsRaisedError(Exception):
+    """The processor raised on one of these records. Its state is not to be used any more."""
+
+    def __init__(self, first: int, last: int) -> None:
+        """Offsets of the slice, both included. The processor's own error is the cause."""
+        super().__init__(f"the processor raised between offsets {first} and {last}")
+        self.first = first
+        self.last = last
+
+
+def next_interval(spent: Millis, options: RuntimeOptions) -> Millis:
+    """How long after the last cut the next one is due, when that one took ``spent`` to take and to write.
+
+    Under load a cut holds nearly every connection, however short the interval: fewer cuts are then less work.
+    """
+    return max(options.checkpoint_ms, min(_LONGEST_INTERVAL_MS, _SHARE_OF_CUTTING * spent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +75,7 @@ class InputPartition:
         "_calls",
         "_cut_at",
         "_cut_position",
+        "_interval",
         "_looked_at",
         "_options",
         "_outcomes",
@@ -73,6 +105,7 @@ class InputPartition:
         self._cut_at = elapsed
         self._looked_at = elapsed
         self._slice = options.slice_records
+        self._interval = options.checkpoint_ms
 
     @property
     def slice_records(self) -> int:
@@ -88,12 +121,28 @@ class InputPartition:
         """Fold one slice; the answer is how many offsets the broker skipped.
 
         Shape: records in offset order, at or behind the position, at least one.
+        Errors: RecordsRaisedError when the processor raised; this partition is then of no more use.
         """
-        effects = self.processor.apply(records, now)
+        try:
+            effects = self.processor.apply(records, now)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise RecordsRaisedError(records[0].offset, records[-1].offset) from error
         skipped = self.account.read(records)
         self._read_since_cut = True
         self._collect(effects)
         crashpoint("slice.applied")
+        return skipped
+
+    def refuse(self, record: Record, kept: Output | None) -> int:
+        """Move past a record that the processor cannot fold, without asking it; the answer as of ``apply``.
+
+        Shape: ``kept`` is what goes to the rejected topic, if the stage has one.
+        """
+        skipped = self.account.read([record])
+        self._read_since_cut = True
+        self._collect(Effects(outputs=[] if kept is None else [kept], counts={REFUSED_OUTCOME: 1}, urgent=True))
         return skipped
 
     def took(self, records: int, spent: float) -> None:
@@ -130,14 +179,18 @@ class InputPartition:
         since_cut = elapsed - self._cut_at
         options = self._options
         if self._outputs or self._calls:
-            return self._urgent or since_cut >= options.checkpoint_ms or self._size >= options.max_cut_bytes
+            return self._urgent or since_cut >= self._interval or self._size >= options.max_cut_bytes
         if self._urgent:
             return True
         since_look = elapsed - self._looked_at
         if self._read_since_cut:
-            return since_look >= min(options.idle_checkpoint_ms, _STATE_ONLY_FACTOR * options.checkpoint_ms)
+            return since_look >= min(options.idle_checkpoint_ms, _STATE_ONLY_FACTOR * self._interval)
         moved = self.account.position != self._cut_position
         return (moved or self._ticked_since_cut) and since_look >= options.idle_checkpoint_ms
+
+    def wrote(self, spent: Millis) -> None:
+        """Learn how long the last cut took, from its taking to its commit."""
+        self._interval = next_interval(spent, self._options)
 
     def unwritten_for(self, elapsed: Millis) -> Millis:
         """How long ago the last cut was, if records were read or outputs made since."""
@@ -149,7 +202,7 @@ class InputPartition:
 
     def cut(self, elapsed: Millis) -> Cut | None:
         """Everything since the last cut, or None when there is nothing to write."""
-        state = tuple(self.processor.snapshot())
+        state = list(self.processor.snapshot())
         self._looked_at = elapsed
         self._urgent = False
         self._ticked_since_cut = False
@@ -168,12 +221,15 @@ class InputPartition:
     def _collect(self, effects: Effects) -> None:
         if effects.outputs:
             self._outputs.extend(effects.outputs)
-            self._size += sum(
-                [
-                    len(output.value or b"") + len(output.key or b"") + len(output.headers) * 32 + _OUTPUT_OVERHEAD
-                    for output in effects.outputs
-                ]
-            )
+            size = len(effects.outputs) * _OUTPUT_OVERHEAD
+            for _, key, value, headers, _, _ in effects.outputs:
+                if value is not None:
+                    size += len(value)
+                if key is not None:
+                    size += len(key)
+                if headers:
+                    size += len(headers) * 32
+            self._size += size
         if effects.calls:
             self._calls.extend(effects.calls)
         if effects.counts:

@@ -28,17 +28,19 @@ def not_ready(lanes: Lanes) -> list[str]:
     """Why the worker should get no traffic yet, a line each; empty: it is ready."""
     if lanes.ended is not None:
         return [f"ending: {lanes.ended[1]}"]
+    if lanes.surroundings.trouble is not None:
+        return [lanes.surroundings.trouble.reason]
     if not lanes.ready:
         return ["no assignment restored yet"]
     reasons = []
     for lane in lanes.lanes:
         place = f"{lane.to.stage.name} partition {lane.to.partition}"
-        if lane.state is not LaneState.RUNNING:
+        if lane.failing is not None:
+            reasons.append(f"{place}: the last checkpoint failed: {lane.failing}")
+        elif lane.state is not LaneState.RUNNING:
             reasons.append(f"{place}: {lane.state.value}")
         elif now_ms() - lane.fetched_at > ACKED_WITHIN_MS:
             reasons.append(f"{place}: the broker has not answered for 10 s")
-        elif lane.failing:
-            reasons.append(f"{place}: the last checkpoint failed")
     if lanes.assigned_at is None:
         reasons.append("rebalancing")
     return reasons

@@ -19,15 +19,14 @@ from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from aiokafka.helpers import create_ssl_context
 
 from pipeline.crashpoint import crashpoint
-from schemas.types import Headers, Instant
+from schemas.types import Instant
 
 from .contract import Output, StateRecord
 from .options import KafkaOptions, RuntimeOptions
 
 __all__ = [
-    "Batch",
-    "Item",
     "Route",
+    "Routed",
     "client_options",
     "discard",
     "is_fenced",
@@ -45,16 +44,16 @@ REQUEST_TIMEOUT_MS = 10_000
 RETRY_BACKOFF_MS = 50
 _TURN_EVERY = 1_000
 
-Item: TypeAlias = tuple[bytes | None, bytes | None, Headers, Instant | None]
-"""Key, value, headers, timestamp."""
 Route: TypeAlias = tuple[str, int]
 """Topic as it is called on the cluster, and partition."""
-Batch: TypeAlias = Any
-"""aiokafka's BatchBuilder, which is not exported under a stable name."""
+Routed: TypeAlias = dict[Route, Sequence[Output] | Sequence[StateRecord]]
+"""What goes where, in order."""
 
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
+_NO_HEADERS: list[tuple[str, bytes]] = []
+"""One for all records without headers: aiokafka only reads it, and wants a list."""
 
 
 @lru_cache(maxsize=262_144)
@@ -83,35 +82,33 @@ def partition_for(key: bytes | None, partitions: int) -> int:
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def route_outputs(
-    outputs: Iterable[Output], kafka: KafkaOptions, partitions: Mapping[str, int]
-) -> dict[Route, list[Item]]:
+def route_outputs(outputs: Iterable[Output], kafka: KafkaOptions, partitions: Mapping[str, int]) -> Routed:
     """Outputs by topic and partition, in order.
 
     Shape: ``partitions`` by logical topic.
     """
-    routed: dict[Route, list[Item]] = {}
-    names = {logical: kafka.topic(logical) for logical in partitions}
+    # A list per partition instead of a tuple and a dictionary's entry per record: thousands pass here with each cut.
+    places: dict[str, tuple[int, list[list[Output]]]] = {
+        logical: (count, [[] for _ in range(count)]) for logical, count in partitions.items()
+    }
     for output in outputs:
+        count, lists = places[output.topic]
         chosen = output.partition
-        if chosen is None:
-            chosen = partition_for(output.key, partitions[output.topic])
-        route = (names[output.topic], chosen)
-        items = routed.get(route)
-        if items is None:
-            items = routed[route] = []
-        items.append((output.key, output.value, output.headers, output.timestamp))
-    return routed
+        lists[partition_for(output.key, count) if chosen is None else chosen].append(output)
+    return {
+        (kafka.topic(logical), number): items
+        for logical, (_, lists) in places.items()
+        for number, items in enumerate(lists)
+        if items
+    }
 
 
-def route_state(state: Iterable[StateRecord], topic: str, partition: int) -> dict[Route, list[Item]]:
+def route_state(state: Sequence[StateRecord], topic: str, partition: int) -> Routed:
     """State records for the one partition they belong to."""
-    return {(topic, partition): [(record.key, record.value, (), None) for record in state]}
+    return {(topic, partition): state}
 
 
-async def send_all(
-    producer: AIOKafkaProducer, routed: Mapping[Route, Sequence[Item]]
-) -> dict[Route, list[asyncio.Future[object]]]:
+async def send_all(producer: AIOKafkaProducer, routed: Routed) -> dict[Route, list[asyncio.Future[object]]]:
     """Put everything into the open transaction; the answer holds a future for each batch.
 
     Shape: the routes side by side, the batches of one route in order.
@@ -128,17 +125,29 @@ async def send_all(
 
 
 async def _send_route(
-    producer: AIOKafkaProducer, route: Route, items: Sequence[Item], sent: list[asyncio.Future[object]]
+    producer: AIOKafkaProducer,
+    route: Route,
+    items: Sequence[Output] | Sequence[StateRecord],
+    sent: list[asyncio.Future[object]],
 ) -> None:
     topic, partition = route
     batch = producer.create_batch()
-    for turn, (key, value, headers, timestamp) in enumerate(items, 1):
-        while batch.append(timestamp=timestamp, key=key, value=value, headers=list(headers)) is None:
-            sent.append(await producer.send_batch(batch, topic, partition=partition))
-            crashpoint("outputs.some")
-            batch = producer.create_batch()
-        if turn % _TURN_EVERY == 0:
+    append = batch.append
+    for first in range(0, len(items), _TURN_EVERY):
+        if first:
             await asyncio.sleep(0)
+        for item in items[first : first + _TURN_EVERY]:
+            headers: list[tuple[str, bytes]] = _NO_HEADERS
+            timestamp: Instant | None = None
+            if isinstance(item, Output):
+                timestamp = item.timestamp
+                if item.headers:
+                    headers = list(item.headers)
+            while append(timestamp=timestamp, key=item.key, value=item.value, headers=headers) is None:
+                sent.append(await producer.send_batch(batch, topic, partition=partition))
+                crashpoint("outputs.some")
+                batch = producer.create_batch()
+                append = batch.append
     if batch.record_count():
         sent.append(await producer.send_batch(batch, topic, partition=partition))
         crashpoint("outputs.some")

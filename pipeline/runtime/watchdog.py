@@ -40,7 +40,8 @@ async def watch(lanes: Lanes, rebalancing: Callable[[], bool]) -> None:
     rebalancing_since: float | None = None
     while True:
         await asyncio.sleep(min(_LOOK_EVERY, limit / 4))
-        rebalancing_since = (rebalancing_since or time.monotonic()) if rebalancing() else None
+        waits = lanes.surroundings.trouble is not None
+        rebalancing_since = (rebalancing_since or time.monotonic()) if rebalancing() and not waits else None
         reason = lanes.stalled()
         if reason is None and rebalancing_since is not None and time.monotonic() - rebalancing_since > 2 * limit:
             reason = f"a rebalance takes longer than {2 * limit:.0f} s"

@@ -27,6 +27,7 @@ from .lanes import Lanes
 from .opening import StartRefusedError
 from .options import KafkaOptions, RuntimeOptions
 from .probes import Probes
+from .seldom import Seldom
 from .watchdog import watch
 
 __all__ = ["EXIT_CODES", "build_app", "run_worker"]
@@ -88,6 +89,9 @@ def run_worker(
     """
     if logging_config is not None:
         logging.config.dictConfig(dict(logging_config))
+    seldom = Seldom()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(seldom)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     instruments = Instruments(role, version)
@@ -127,6 +131,9 @@ def _run(loop: asyncio.AbstractEventLoop, worker: ForegroundWorker, lanes: Lanes
     except Exception as caught:  # noqa: BLE001 - the crash-only boundary
         error = caught
     error = error or worker.crash_reason
+    if isinstance(error, asyncio.CancelledError):
+        # Stopped in the middle of a rebalance: what mode calls a crash of its fetcher is the stop itself.
+        error = None
     if isinstance(error, StartRefusedError) and lanes.ended is None:
         lanes.ended = (Verdict.REFUSED, str(error))
     elif isinstance(error, (KafkaError, OSError)) and lanes.ended is None:

@@ -130,3 +130,42 @@ def test_destinations_do_not_wait_for_one_another(destinations: int) -> None:
         record(nth, destination=f"slack:default/C{nth}", notification_id=f"n-{nth}") for nth in range(destinations)
     ]
     assert len(dispatcher().apply(records, NOW).calls) == destinations
+
+
+def test_a_rebuilt_state_sends_nothing_again_and_knows_the_messages_that_were_made() -> None:
+    live = dispatcher()
+    [call] = live.apply([record()], NOW).calls
+    effects = live.answered(answer(call, ids={"channel": "C1", "ts": "1.5"}), NOW + 70)
+    live.apply([record(1, notification_id="n-2", group_episode="g-2")], NOW + 80)
+    entries = [LogRecord("notifications.v1", 0, n, NOW, one.key, one.value) for n, one in enumerate(effects.outputs)]
+
+    rebuilt = dispatcher()
+    rebuilt.remember([*entries, LogRecord("notifications.v1", 0, 9, NOW, b"n-0", None)])
+    log = [record(), record(1, notification_id="n-2", group_episode="g-2"), record(2, b"not an intent")]
+    assert rebuilt.apply(log, NOW) == Effects(counts={"accepted": 2, "rejected": 1})
+    assert rebuilt.tick(NOW + 9_000_000, at_end=True) == Effects()
+    state = {one.key: one.value for one in rebuilt.snapshot() if one.value is not None}
+    lost = {one.key: one.value for one in live.snapshot() if one.value is not None}
+    known = b"known|slack:default/C1|g-1"
+    assert state[known] == lost[known]
+    assert {key for key in state if key.startswith(b"wait|")} == {b"wait|slack:default/C1|n-2"}
+
+    after = dispatcher(state)
+    [call] = after.tick(NOW + 10_000, at_end=True).calls
+    body = CallBody.model_validate_json(call.payload)
+    assert (body.intent.notification_id, body.look_first) == ("n-2", True)
+    resolve = record(3, notification_id="n-3", sequence=2, action="resolve", duration=5)
+    after.answered(answer(call, ids={"channel": "C1", "ts": "2.5"}), NOW + 20_000)
+    [call] = after.apply([resolve], NOW + 30_000).calls
+    assert CallBody.model_validate_json(call.payload).ids == {"channel": "C1", "ts": "1.5"}
+
+
+def test_what_was_dropped_is_neither_waiting_nor_known_in_a_rebuilt_state() -> None:
+    entry = LedgerRecord(
+        notification_id="n-1", destination="slack:default/C1", group_episode="g-1", dedup_key="d", action="open",
+        sequence=1, outcome="dropped", reason="overtaken", created=NOW, finished=NOW,
+    )  # fmt: skip
+    rebuilt = dispatcher()
+    rebuilt.remember([LogRecord("notifications.v1", 0, 0, NOW, b"n-1", entry.model_dump_json().encode())])
+    rebuilt.apply([record()], NOW)
+    assert [one.key for one in rebuilt.snapshot()] == [b"head|slack:default/C1"]

@@ -128,6 +128,10 @@ def recounting_stage() -> Stage:
     )
 
 
+def _refuse(record: Record, digest: str) -> Output:
+    return Output(REFUSED, record.key, record.value, (("stack_digest", digest.encode()),))
+
+
 def counting_stage() -> Stage:
     """The stage of the counting role."""
-    return Stage("counting", NUMBERS, STATE, (COUNTED, REFUSED, CALLED), CountingProcessor, _perform)
+    return Stage("counting", NUMBERS, STATE, (COUNTED, REFUSED, CALLED), CountingProcessor, _perform, refuse=_refuse)

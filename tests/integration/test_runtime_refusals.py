@@ -148,32 +148,6 @@ def test_retention_that_passes_a_running_worker_is_counted_too(broker: str) -> N
         assert meta["gap"] == meta["lost_by_retention"]
 
 
-def test_an_output_that_no_broker_takes_ends_the_worker_and_is_not_skipped(broker: str) -> None:
-    with rig_on(broker, partitions=1) as rig:
-        worker = rig.ready()
-        rig.send([b"x"] * 5)
-        rig.wait_processed()
-        rig.send([b"huge", b"x"])
-        assert worker.process.wait(20) == 5, worker.tail()
-        failed = [event["in_a_row"] for event in worker.events() if event["event"] == "checkpoint_failed"]
-        assert failed == [1, 2, 3]
-        assert rig.metas()[0]["position"] == 5
-        assert rig.groups() == {0: 5}
-        assert len(rig.counted()) == 5
-
-
-def test_a_processor_that_raises_ends_the_worker_without_committing(broker: str) -> None:
-    with rig_on(broker, partitions=1) as rig:
-        worker = rig.ready()
-        rig.send([b"x"] * 5)
-        rig.wait_processed()
-        rig.send([b"raise"])
-        assert worker.process.wait(20) == 1, worker.tail()
-        (raised,) = [event for event in worker.events() if event["event"] == "processor_failed"]
-        assert (raised["position"], raised["error"]) == (5, "RuntimeError: told to raise")
-        assert rig.metas()[0]["position"] == 5
-
-
 def test_a_poisoned_record_is_refused_with_its_bytes_and_the_next_is_counted(broker: str) -> None:
     with rig_on(broker, partitions=1) as rig:
         rig.ready()

@@ -192,14 +192,123 @@ async def test_the_first_reason_to_end_counts(clock: Clock):
     assert lanes.ended == (Verdict.FENCED, "first")
 
 
-async def test_a_processor_that_raises_ends_the_process(clock: Clock):
-    lanes, lane, processor = assigned()
+def raising_on(processor: Noting, *offsets: int) -> None:
+    """A bug, made on purpose."""
+    noting = processor.apply
 
     def fail(batch: Sequence[Record], now: int) -> Effects:
+        if any(record.offset in offsets for record in batch):
+            message = "a bug, and the text of a record"
+            raise RuntimeError(message)
+        return noting(batch, now)
+
+    processor.apply = fail  # type: ignore[method-assign]  # see above
+
+
+def reopened(lane: Lane, processor: Noting) -> None:
+    """What a lane is after it was opened again from the committed offset 0, without a broker."""
+    if lane._reopening is not None:
+        lane._reopening.cancel()
+    lane.partition = InputPartition(processor, Account(0, 0), OPTIONS, lane_module.elapsed_ms())
+    lane.state = LaneState.RUNNING
+
+
+async def test_a_record_that_raises_is_found_one_by_one_and_then_refused(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+):
+    lanes, lane, processor = assigned()
+    raising_on(processor, 1)
+    await lanes.feed({TP: records(0, 1, 2)}, lanes.readable(), going=lambda: True)
+    assert lane.state is LaneState.OPENING
+    reopened(lane, processor)
+    await lanes.feed({TP: records(0, 1, 2)}, lanes.readable(), going=lambda: True)
+    assert lane.state is LaneState.OPENING
+    reopened(lane, processor)
+    await lanes.feed({TP: records(0, 1, 2)}, lanes.readable(), going=lambda: True)
+    assert processor.slices == [[0], [0], [2]]
+    assert lane.partition is not None
+    assert lane.partition.account == Account(0, 3, {"done": 2, "rejected": 1})
+    assert lanes.ended is None
+    (told,) = [record for record in caplog.records if record.message == "record_raised"]
+    assert getattr(told, "offset", None) == 1
+    assert "the text of a record" not in str(vars(told))
+
+
+async def test_slices_end_before_a_record_that_is_known_to_raise(clock: Clock):
+    lanes, lane, processor = assigned()
+    lane._refused = {1: "digest"}
+    await lanes.feed({TP: records(0, 1, 2, 3)}, lanes.readable(), going=lambda: True)
+    assert processor.slices == [[0], [2, 3]]
+
+
+async def test_more_than_a_hundred_records_that_raise_within_a_minute_end_the_process(clock: Clock):
+    lanes, lane, processor = assigned()
+    raising_on(processor, 0)
+    for _ in range(101):
+        assert lanes.ended is None
+        lane.fold(records(0))
+        lane._refused.clear()
+        if lanes.ended is None:
+            reopened(lane, processor)
+    verdict, reason = lanes.ended or (None, "")
+    assert verdict is Verdict.PROCESSOR
+    assert "more than 100 records raised within 60 s" in reason
+    assert lane.state is LaneState.CLOSED
+
+
+async def test_an_error_that_no_record_is_to_blame_for_ends_the_process(clock: Clock):
+    lanes, lane, processor = assigned()
+
+    def fail(now: int, *, at_end: bool) -> Effects:
         message = "a bug"
         raise RuntimeError(message)
 
-    processor.apply = fail  # type: ignore[method-assign]  # a bug, made on purpose
-    assert lane.fold(records(0)) == 1
+    processor.tick = fail  # type: ignore[method-assign]  # a bug, made on purpose
+    lane.tick()
     assert lanes.ended == (Verdict.PROCESSOR, "noting partition 0 raised at offset 0: RuntimeError: a bug")
     assert lane.state is LaneState.CLOSED
+
+
+async def test_while_something_around_is_wrong_nothing_is_read_and_the_reason_is_told(clock: Clock):
+    lanes, _, _ = assigned()
+    lanes.ready, lanes.assigned_at = True, 0.0
+    lanes.observe(TP, lanes.readable()[TP], position=0, highwater=5, fetched_at=clock.now)
+    lanes.surroundings.no_broker(OSError())
+    assert lanes.readable() == {}
+    assert not_ready(lanes) == ["waiting for a broker at 127.0.0.1:9092: OSError"]
+    clock.elapsed += 100_000
+    assert lanes.stalled() is None
+    lanes.surroundings.answered()
+    assert list(lanes.readable()) == [TP]
+    clock.elapsed += 60_000
+    assert lanes.stalled() is None
+    clock.elapsed += 1
+    assert lanes.stalled() is not None
+
+
+async def test_topics_that_are_right_again_make_the_lanes_judge_their_state_anew(clock: Clock):
+    lanes, lane, _ = assigned()
+    lanes.surroundings._is(("topics", "gone"))
+    assert lane.readable
+    lanes.surroundings.answered()
+    assert lane.state is LaneState.OPENING
+    assert lane._reopening is not None
+    lane._reopening.cancel()
+
+
+async def test_failed_fetches_are_told_now_and_then_and_not_while_a_broker_is_waited_for(clock: Clock):
+    lanes, _, _ = assigned()
+
+    def told() -> float | None:
+        return lanes.instruments.registry.get_sample_value("iskra_fetch_errors_total")
+
+    for _ in range(3):
+        lanes.fetch_failed("e")
+    assert told() == 1.0
+    clock.elapsed += 10_000
+    lanes.fetch_failed("e")
+    assert told() == 2.0
+    lanes.surroundings.no_broker(OSError())
+    clock.elapsed += 10_000
+    lanes.fetch_failed("e")
+    assert told() == 2.0

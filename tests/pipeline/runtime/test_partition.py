@@ -9,7 +9,7 @@ import pytest
 from pipeline.runtime.account import Account
 from pipeline.runtime.contract import Answer, Call, Effects, LogRecord, Output, Record, StateRecord
 from pipeline.runtime.options import RuntimeOptions
-from pipeline.runtime.partition import Cut, InputPartition
+from pipeline.runtime.partition import Cut, InputPartition, RecordsRaisedError, next_interval
 from schemas.types import Instant
 
 OPTIONS = RuntimeOptions(
@@ -18,7 +18,7 @@ OPTIONS = RuntimeOptions(
 
 
 class Scripted:
-    """A processor that does what each record's value says: ``o`` output, ``s`` state, ``u`` urgent, ``c`` call."""
+    """A processor that does what each record's value says: ``o`` output, ``s`` state, ``u`` urgent, ``c`` call, ``r`` raises."""
 
     def __init__(self) -> None:
         self.changed: list[StateRecord] = []
@@ -32,6 +32,9 @@ class Scripted:
         effects = Effects(counts={"done": len(batch)})
         for record in batch:
             what = (record.value or b"").decode()
+            if "r" in what:
+                message = "told to raise"
+                raise RuntimeError(message)
             if "o" in what:
                 effects.outputs.append(Output("out.v1", b"k", b"%d" % record.offset))
             if "s" in what:
@@ -112,7 +115,7 @@ def test_a_tick_that_changes_state_is_written_at_the_idle_interval():
     partition, processor = opened()
     partition.tick(7, at_end=False)
     processor.changed.append(StateRecord(b"clock", b"7"))
-    assert partition.cut(5_000) == Cut([], (StateRecord(b"clock", b"7"),), Account(0, 0), {}, [])
+    assert partition.cut(5_000) == Cut([], [StateRecord(b"clock", b"7")], Account(0, 0), {}, [])
 
 
 def test_effects_of_a_tick_are_written_like_those_of_records():
@@ -132,13 +135,13 @@ def test_a_cut_holds_everything_since_the_last_as_of_one_offset():
     read(partition, b"o", first=7)
     assert cut == Cut(
         [Output("out.v1", b"k", b"5"), Output("out.v1", b"k", b"6")],
-        (StateRecord(b"k", b"5"),),
+        [StateRecord(b"k", b"5")],
         Account(0, 7, {"done": 2}),
         {"done": 2},
         [Call("6", "somewhere", b"")],
     )
     following = partition.cut(400)
-    assert following == Cut([Output("out.v1", b"k", b"7")], (), Account(0, 8, {"done": 3}), {"done": 1}, [])
+    assert following == Cut([Output("out.v1", b"k", b"7")], [], Account(0, 8, {"done": 3}), {"done": 1}, [])
 
 
 def test_after_a_cut_the_intervals_begin_anew():
@@ -201,3 +204,58 @@ def test_slices_grow_again_by_doubling():
     assert partition.slice_records == 10
     partition.took(10, 0.1)
     assert partition.slice_records == 20
+
+
+@pytest.mark.parametrize(
+    ("spent", "interval"),
+    [
+        (0, 200),
+        (30, 200),  # an idle transaction costs nothing that counts
+        (50, 200),
+        (51, 204),  # from here on a quarter of the time is cutting
+        (200, 800),
+        (250, 1_000),
+        (5_000, 1_000),  # nobody waits longer than this for an output
+    ],
+)
+def test_the_next_cut_waits_so_long_that_at_most_a_quarter_of_the_time_is_cutting(spent: int, interval: int):
+    assert next_interval(spent, OPTIONS) == interval
+
+
+def test_an_interval_that_was_asked_for_is_never_shortened():
+    assert next_interval(300, RuntimeOptions(checkpoint_ms=2_000)) == 2_000
+
+
+def test_a_cut_that_took_long_puts_the_next_one_off_unless_it_is_urgent():
+    partition, _ = opened()
+    read(partition, b"o")
+    partition.cut(200)
+    partition.wrote(150)
+    read(partition, b"o", first=1)
+    assert not partition.due(200 + 599)
+    assert partition.due(200 + 600)
+    read(partition, b"ou", first=2)
+    assert partition.due(201)
+    partition.cut(201)
+    partition.wrote(10)
+    read(partition, b"o", first=3)
+    assert partition.due(201 + 200)
+
+
+def test_records_that_raise_are_named_by_their_offsets_and_leave_the_books_alone():
+    partition, _ = opened(position=4)
+    with pytest.raises(RecordsRaisedError) as caught:
+        read(partition, b"s", b"r", first=4)
+    assert (caught.value.first, caught.value.last, str(caught.value.__cause__)) == (4, 5, "told to raise")
+    assert partition.account == Account(0, 4)
+
+
+def test_a_refused_record_is_counted_and_kept_without_asking_the_processor():
+    partition, processor = opened()
+    kept = Output("rejected.v1", b"k", b"r")
+    assert partition.refuse(LogRecord("in.v1", 0, 2, 0, b"k", b"r"), kept) == 2
+    assert partition.due(0)
+    assert partition.cut(0) == Cut([kept], [], Account(0, 3, {"rejected": 1}, gap=2), {"rejected": 1}, [])
+    assert partition.refuse(LogRecord("in.v1", 0, 3, 0, b"k", b"r"), None) == 0
+    assert partition.cut(0) == Cut([], [], Account(0, 4, {"rejected": 2}, gap=2), {"rejected": 1}, [])
+    assert processor.changed == []

@@ -16,7 +16,14 @@ from kafka.partitioner import murmur2 as kafka_python_murmur2
 
 from pipeline.runtime.contract import Output, StateRecord
 from pipeline.runtime.options import KafkaOptions
-from pipeline.runtime.producing import client_options, partition_for, route_outputs, route_state, while_sending
+from pipeline.runtime.producing import (
+    client_options,
+    partition_for,
+    route_outputs,
+    route_state,
+    send_all,
+    while_sending,
+)
 
 KAFKA = KafkaOptions(topic_prefix="iskra")
 
@@ -47,15 +54,52 @@ def test_outputs_are_routed_in_order_by_key_unless_they_name_their_partition():
     ]
     place = partition_for(b"a", 4)
     assert route_outputs(outputs, KAFKA, {"scores.v1": 4, "partials.v1": 2}) == {
-        ("iskra.scores.v1", place): [(b"a", b"1", (("h", b"v"),), 5), (b"a", b"2", (), None)],
-        ("iskra.partials.v1", 1): [(b"progress", b"3", (), None)],
+        ("iskra.scores.v1", place): outputs[:2],
+        ("iskra.partials.v1", 1): outputs[2:],
     }
 
 
 def test_state_stays_in_the_partition_of_its_input():
-    assert route_state([StateRecord(b"k", None), StateRecord(b"l", b"1")], "iskra.state.scorer.v1", 3) == {
-        ("iskra.state.scorer.v1", 3): [(b"k", None, (), None), (b"l", b"1", (), None)]
-    }
+    state = [StateRecord(b"k", None), StateRecord(b"l", b"1")]
+    assert route_state(state, "iskra.state.scorer.v1", 3) == {("iskra.state.scorer.v1", 3): state}
+
+
+class Batches:
+    """A producer whose batches hold two records."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, int, list[tuple[Any, ...]]]] = []
+
+    def create_batch(self) -> Any:
+        records: list[tuple[Any, ...]] = []
+
+        def append(*, timestamp: int | None, key: bytes, value: bytes, headers: list[Any]) -> bool | None:
+            if len(records) == 2:
+                return None
+            records.append((timestamp, key, value, headers))
+            return True
+
+        return SimpleNamespace(append=append, record_count=lambda: len(records), records=records)
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> asyncio.Future[object]:
+        self.sent.append((topic, partition, batch.records))
+        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+async def test_what_is_routed_goes_out_in_batches_in_order_with_headers_and_times():
+    producer = Batches()
+    outputs = [Output("o", b"a", b"1", (("h", b"v"),), 5), Output("o", b"b", None), Output("o", b"c", b"3")]
+    sent = await send_all(
+        cast("AIOKafkaProducer", producer), {("p.o", 1): outputs, ("p.s", 0): [StateRecord(b"k", b"7")]}
+    )
+    assert {route: len(futures) for route, futures in sent.items()} == {("p.o", 1): 2, ("p.s", 0): 1}
+    assert sorted(producer.sent, key=lambda item: item[0]) == [
+        ("p.o", 1, [(5, b"a", b"1", [("h", b"v")]), (None, b"b", None, [])]),
+        ("p.o", 1, [(None, b"c", b"3", [])]),
+        ("p.s", 0, [(None, b"k", b"7", [])]),
+    ]
 
 
 def test_clients_are_told_what_the_options_say():
