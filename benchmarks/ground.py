@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka import TopicPartition as Place
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, UnknownTopicOrPartitionError
+from kafka.errors import GroupIdNotFoundError, KafkaError
 
 from iskra.apps.broker import Broker, start, stop
 from schemas.types import Instant
@@ -110,26 +110,26 @@ class Ground:
         return set(self._admin.list_topics())
 
     def delete_group(self, group: str) -> None:
-        """Forget a group's offsets; waits while its last member is still leaving."""
+        """Forget a group's offsets; waits for its last member to leave, a static one by its session timeout."""
         deadline = time.monotonic() + _GONE_WITHIN
         while True:
             try:
-                self._admin.delete_groups([group])
-            except KafkaError as error:
-                if type(error).__name__ == "GroupIdNotFoundError":
-                    return
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.3)
-            else:
+                answer = self._admin.delete_groups([group])[group]
+            except KafkaError as error:  # a young broker has no coordinator yet
+                answer = type(error).__name__
+            if answer in {"OK", GroupIdNotFoundError.__name__}:
                 return
+            if time.monotonic() > deadline:
+                message = f"group {group} could not be deleted in {_GONE_WITHIN:.0f} s: {answer}"
+                raise TimeoutError(message)
+            time.sleep(0.3)
 
     def committed(self, group: str, topic: str, partitions: int) -> int:
         """How many records of the topic the group has committed, over all partitions."""
         places = [Place(topic, number) for number in range(partitions)]
         try:
             offsets = self._admin.list_group_offsets({group: places})[group]
-        except (KafkaError, UnknownTopicOrPartitionError):
+        except KafkaError:
             return 0
         return sum(max(0, found.offset) for found in offsets.values())
 

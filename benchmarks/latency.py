@@ -85,9 +85,7 @@ class _Marks:
             self.all_seen.set()
 
 
-async def live(
-    bootstrap: str, prefix: str, plan: Plan, say: Callable[[str], None], *, ready: Callable[[], None] = lambda: None
-) -> Latency:
+async def live(bootstrap: str, prefix: str, plan: Plan, say: Callable[[str], None]) -> Latency:
     """Send the load and the marks, read the voices. The worker runs already.
 
     Errors: RuntimeError when the batches were not built in time for their schedule.
@@ -114,7 +112,6 @@ async def live(
             message = f"the live load was built {-left} ms too late: fewer seconds, or a smaller rate"
             raise RuntimeError(message)
         say(f"live load of {plan.rate:,} events/s for {plan.seconds} s built, begins in {left / 1000:.1f} s")
-        ready()
         gc.collect()
         gc.disable()
         marks = _Marks()

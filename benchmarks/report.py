@@ -87,6 +87,8 @@ class Report:
     scaled: tuple[Scaled, ...] = ()
     workers: Mapping[str, Figures] = field(default_factory=dict)
     """The same load by one worker and by two, by how they were placed."""
+    failures: tuple[str, ...] = ()
+    """What could not be measured, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ def markdown(report: Report, *, plot: str | None = None) -> str:
         lines += ["## Connections", "", *_scaled(report.scaled), ""]
     if report.workers:
         lines += ["## Workers", "", *_workers(report.workers), ""]
+    if report.failures:
+        lines += ["## Not measured", "", *(f"- {failure}" for failure in report.failures), ""]
     promised = targets(report)
     if promised:
         lines += [

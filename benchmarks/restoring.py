@@ -13,7 +13,7 @@ from .machine import cpu_seconds
 from .running import RunFailedError, Running, running
 from .systems.contract import System
 
-__all__ = ["Restored", "restored"]
+__all__ = ["Restored", "restored", "until_ready"]
 
 _SETTLE = 1.0
 
@@ -37,7 +37,7 @@ def restored(system: System, ground: Ground, filled: Filled, log: Path, *, withi
     """Start the system on what an earlier run left, wait until it is ready, look at it, stop it."""
     launch = system.launch(ground, filled)
     with running(system.name, [(launch, ground.cores.system)], log) as started:
-        ready_at = _until_ready(started, within)
+        ready_at = until_ready(started, within)
         time.sleep(_SETTLE)
         rss = started.rss()
         cpu = sum(cpu_seconds(process.pid) for process in started.processes)
@@ -51,7 +51,8 @@ def restored(system: System, ground: Ground, filled: Filled, log: Path, *, withi
     )
 
 
-def _until_ready(started: Running, within: float) -> float:
+def until_ready(started: Running, within: float) -> float:
+    """When our worker said that it is ready, on the monotonic clock. Errors: RunFailedError."""
     deadline = time.monotonic() + within
     while not any(said.get("event") == "ready" for said in _said(started.log)):
         started.check()

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+
+from kafka.errors import KafkaError
 
 from iskra.apps.broker import KAFKA_VERSION
 from schemas import topics
@@ -26,7 +28,7 @@ from .latency import Latency, Plan, live
 from .load import Load
 from .measuring import Figures, figures_of, spread_of
 from .report import Checked, Measured, Report, Scaled, markdown
-from .restoring import restored
+from .restoring import restored, until_ready
 from .running import RunFailedError, group_position, one_run, running, until_committed
 from .sizes import FULL, QUICK, Sizes
 from .systems import environment
@@ -45,6 +47,8 @@ _ENVIRONMENT = _WORK / "venv"
 _RESULTS = Path(__file__).parent / "results"
 _PARTS = ("speed", "latency", "workers", "scaling")
 _FOR_EVER = {"retention.ms": "-1"}
+_SENDER_LATE_MS = 500.0
+"""A live load that is sent so late is another load."""
 _AWAY = {"ISKRA_SCORING__IDLE_TIMEOUT_S": "3600"}
 """The check compares with an oracle that knows no clock: an hour's idleness is beyond it."""
 
@@ -68,6 +72,8 @@ class _Bench:
     runs: dict[str, list[Figures]] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    """Parts that could not be measured, and why."""
 
     def able(self) -> list[System]:
         """Those that can be measured."""
@@ -134,7 +140,7 @@ class _Bench:
                     books = self._same_books(filled, books)
 
     def _failed(self, system: System, failure: Exception) -> None:
-        self.unavailable[system.name] = f"it failed: {str(failure).partition(chr(10))[0].rstrip(':')}"
+        self.unavailable[system.name] = f"it failed: {_first_line(failure)}"
         say(f"{system.name} failed: {failure}")
 
     def _same_books(self, filled: Filled, before: dict[str, int] | None) -> dict[str, int]:
@@ -179,23 +185,26 @@ class _Bench:
         ours.reset(self.ground, filled)
         launch = ours.launch(self.ground, filled)
         with running(ours.name, [(launch, self.ground.cores.system)], self.logs / "live.log") as started:
-            found = asyncio.run(live(self.ground.bootstrap, "live", plan, say, ready=started.check))
+            until_ready(started, self.sizes.run_within)
+            found = asyncio.run(live(self.ground.bootstrap, "live", plan, say))
+            started.check()
         say(
             f"event → Alarm at {found.rate:,.0f} events/s: p50 {found.p50:.1f}, p95 {found.p95:.1f}, "
             f"p99 {found.p99:.1f}, most {found.most:.1f} ms; {found.marked} marked, {found.lost} lost; "
             f"sender ≤ {found.behind_ms:.0f} ms late"
         )
+        if found.behind_ms > _SENDER_LATE_MS:
+            self.failures.append(f"latency: the sender was {found.behind_ms:.0f} ms late, so its figures mean nothing")
         return found
 
-    def workers(self, filled: Filled) -> dict[str, Figures]:
-        """One worker, then two in two placements."""
+    def workers(self, filled: Filled, found: dict[str, Figures]) -> None:
+        """One worker, then two in two placements; each is put into ``found``."""
         cores = self.ground.cores
         placements = {
             "1, core of its own": (cores.system,),
             "2, sharing that core": (cores.system, cores.system),
             "2, the second on the broker's core": (cores.system, cores.broker),
         }
-        found: dict[str, Figures] = {}
         end = sum(filled.ends)
         for name, placed in placements.items():
             systems = [Ours(member=f"scorer-{number}") for number in range(len(placed))]
@@ -209,11 +218,10 @@ class _Bench:
                 samples = until_committed(started, self.ground, position, end, within=self.sizes.run_within)
             found[name] = figures_of(samples, end)
             say(f"workers: {_figures(name, found[name])}")
-        return found
 
-    def scaling(self) -> tuple[Scaled, ...]:
-        """The cost of an event, and of a start, by the number of connections."""
-        ours, rows = Ours(), []
+    def scaling(self, rows: list[Scaled]) -> None:
+        """The cost of an event, and of a start, by the number of connections; each is put into ``rows``."""
+        ours = Ours()
         empty = Filled(f"empty.{topics.EVENTS}", self.sizes.load, (), 0.0, 0.0)
         self.ground.create([(empty.topic, self.sizes.load.partitions, topics.by_name(topics.EVENTS).config())])
         ours.reset(self.ground, empty)
@@ -238,7 +246,6 @@ class _Bench:
             self.ground.delete(
                 topic for topic in self.ground.topics() if topic.startswith(f"links-{load.connections}.")
             )
-        return tuple(rows)
 
     def _restored_empty(self, ours: Ours, empty: Filled) -> int:
         return restored(ours, self.ground, empty, self.logs / "restore-none.log").rss
@@ -248,7 +255,7 @@ class _Bench:
 
 
 def main() -> int:
-    """Measure and write; 1 when an oracle differed or a voice was lost."""
+    """Measure and write; 1 when an oracle differed, a voice was lost or a part could not be measured."""
     chosen = _arguments()
     sizes = QUICK if chosen.quick else FULL
     if chosen.events or chosen.connections:
@@ -280,7 +287,7 @@ def main() -> int:
     _write(report, python, chosen)
     wrong = [one.name for one in report.systems if one.checked is not None and one.checked.differences]
     lost = report.latency.lost if report.latency is not None else 0
-    return 1 if wrong or lost else 0
+    return 1 if wrong or lost or report.failures else 0
 
 
 def _report(bench: _Bench, chosen: argparse.Namespace, runs: int) -> Report:
@@ -292,9 +299,22 @@ def _report(bench: _Bench, chosen: argparse.Namespace, runs: int) -> Report:
         bench.time(main_load, runs)
     ours = bench.runs.get("iskra")
     rate = round(spread_of([run.rate for run in ours]).median) if ours else chosen.rate
-    workers = bench.workers(main_load) if "workers" in chosen.parts else {}
-    latency = bench.latency(rate // 2) if "latency" in chosen.parts else None
-    scaled = bench.scaling() if "scaling" in chosen.parts else ()
+    latency: list[Latency] = []
+    workers: dict[str, Figures] = {}
+    scaled: list[Scaled] = []
+    parts: dict[str, Callable[[], None]] = {
+        "latency": lambda: latency.append(bench.latency(rate // 2)),
+        "workers": lambda: bench.workers(main_load, workers),
+        "scaling": lambda: bench.scaling(scaled),
+    }
+    for part, measure in parts.items():
+        if part in chosen.parts:
+            # What was measured in an hour must not be lost by what fails in its last minute.
+            try:
+                measure()
+            except (RuntimeError, ValueError, TimeoutError, KafkaError) as failure:
+                bench.failures.append(f"{part}: {_first_line(failure)}")
+                say(f"{part} failed: {failure}")
     return Report(
         title=sizes.title,
         command="python -m benchmarks.run " + " ".join(sys.argv[1:]),
@@ -302,9 +322,10 @@ def _report(bench: _Bench, chosen: argparse.Namespace, runs: int) -> Report:
         load=sizes.load,
         value_bytes=main_load.value_bytes,
         systems=bench.measured(),
-        latency=latency,
-        scaled=scaled,
+        latency=latency[0] if latency else None,
+        scaled=tuple(scaled),
         workers=workers,
+        failures=tuple(bench.failures),
     )
 
 
@@ -342,6 +363,10 @@ def _arguments() -> argparse.Namespace:
 
 def _short(name: str) -> str:
     return name.lower().replace(" ", "-")
+
+
+def _first_line(failure: Exception) -> str:
+    return str(failure).partition("\n")[0].rstrip(":")
 
 
 def _checked(found: Agreement) -> Checked:

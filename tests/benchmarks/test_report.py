@@ -50,6 +50,7 @@ REPORT = Report(
     systems=(OURS, STREAMS, FAUST, ABSENT),
     latency=Latency(75_000.0, 1_000, 0, 20.0, 40.0, 120.0, 150.0, 3.0),
     scaled=(scaled(1_000, 6.0), scaled(1_000_000, 7.0)),
+    failures=("scaling: iskra ended with 1",),
     workers={"1, core of its own": figures(150_000), "2, sharing that core": figures(75_000, 6.1)},
 )
 
