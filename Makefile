@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.iskra-setup
 UNIT := tests/schemas tests/pipeline tests/alerts
 
-.PHONY: help setup lint format test test-quick test-kafka demo bench bench-quick wheel kafka-sums lock clean
+.PHONY: help setup lint format test test-quick test-kafka soak demo bench bench-quick wheel kafka-sums lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -47,6 +47,9 @@ test-quick: setup ## unit, property and text tests without a broker, then 100 % 
 
 test-kafka: setup ## the tests that need a real Kafka, in two processes with a broker each
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m kafka
+
+soak: setup ## three nodes and all workers under ten minutes of faults, then the checker's verdict
+	$(BIN)/iskra chaos soak --minutes 10
 
 demo: setup ## a real Kafka, workers, sixty links, bad weather: watch it speak
 	$(BIN)/iskra demo

@@ -20,7 +20,7 @@ from .processes import ROOT, WorkerProcess, environment, eventually, iskra, work
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 PREFIX = "dispatch"
-ENTRY = "tests.integration.crashing_entry"
+ENTRY = "iskra.chaos.crashing"
 GREEN = "#2EB67D"
 
 POINTS = (

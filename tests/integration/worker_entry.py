@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
-import time
 
-from pipeline.crashpoint import install
+from iskra.chaos.crashing import install_crash
 from pipeline.runtime.options import KafkaOptions, RuntimeOptions
 from pipeline.runtime.worker import run_worker
 
@@ -27,33 +24,6 @@ _LOGGING = {
     "root": {"handlers": ["out"], "level": "WARNING"},
     "loggers": {"iskra": {"level": "DEBUG"}},
 }
-
-
-def install_crash(at: str) -> None:
-    """Arm one crash point."""
-    name, times, *how = at.split(":")
-    number = signal.SIGSTOP if how == ["stop"] else signal.SIGKILL
-    left = int(times)
-
-    def hook(passed: str) -> None:
-        nonlocal left
-        if passed != name:
-            return
-        left -= 1
-        if left:
-            return
-        if name == "commit.sent":
-            threading.Thread(target=_soon, args=(number,), daemon=True).start()
-        else:
-            os.kill(os.getpid(), number)
-
-    install(hook)
-
-
-def _soon(number: signal.Signals) -> None:
-    """The request leaves after the point is passed; give it the time a loop needs."""
-    time.sleep(0.002)
-    os.kill(os.getpid(), number)
 
 
 def main() -> int:
