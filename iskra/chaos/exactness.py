@@ -6,7 +6,7 @@ leaves them out as well.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -77,14 +77,14 @@ def exactness(evidence: Evidence, states: States) -> Judgement:
     findings: list[Finding] = []
     for partition in scorers:
         findings += _outcomes(evidence, states, partition, reads[partition], result)
-    published, unreadable = _published(evidence)
-    findings += unreadable
+    published, bad = _published(evidence)
     findings += _scores(evidence, states, published, result)
     numbers = {"panes": len(published)}
     if findings and unknown:
         # The oracle was not given all that the workers had, so it is no witness against them.
-        return Judgement(doubts=(f"{len(findings)} differences from the oracle, the first {findings[0]}", *unknown))
-    return Judgement(tuple(findings), (), numbers)
+        differ = f"{len(findings)} differences from the oracle, the first {findings[0]}"
+        return Judgement(tuple(bad), (differ, *unknown), numbers)
+    return Judgement((*bad, *findings), (), numbers)
 
 
 def _unknown_past(evidence: Evidence, scorers: Mapping[int, tuple[Cut, ...]]) -> Iterator[str]:
@@ -178,19 +178,26 @@ def _outcomes(
 
 
 def _published(evidence: Evidence) -> tuple[dict[tuple[str, Instant], _Published], list[Finding]]:
-    """The last word on each pane."""
+    """The last word on each pane, and records that are none, or that only make sense with one that is not there."""
     last: dict[tuple[str, Instant], _Published] = {}
-    unreadable: list[Finding] = []
+    revisions: dict[tuple[str, Instant], set[int]] = defaultdict(set)
+    bad: list[Finding] = []
     for place, record in evidence.records(SCORES):
         try:
             score = ScoreRecord.model_validate_json(record.value or b"")
         except ValidationError:
-            unreadable.append(Finding("no score record", place))
+            bad.append(Finding("no score record", place))
             continue
         key = (score.subject, score.window_end)
+        revisions[key].add(score.revision)
         if key not in last or score.revision >= last[key].record.revision:
             last[key] = _Published(place, score)
-    return last, unreadable
+    for (subject, end), seen in revisions.items():
+        place, newest = last[subject, end]
+        if newest.window_start >= evidence.since and len(seen) <= newest.revision:
+            missing = next(number for number in range(newest.revision) if number not in seen)
+            bad.append(Finding(f"{subject} at {end}: revision {newest.revision} is there, {missing} is not", place))
+    return last, bad
 
 
 def _scores(

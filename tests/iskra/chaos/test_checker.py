@@ -128,6 +128,12 @@ KAFKA: list[tuple[str, str, Break, str]] = [
     ),
     (
         "I3",
+        "a revision whose forerunner is not there",
+        value(SCORES, 0, revision=1),
+        "scores.v1-0@0: connection:c-1 at 1700000040000: revision 1 is there, 0 is not",
+    ),
+    (
+        "I3",
         "a score of a pane that nobody closed",
         lambda files: files[SCORES].append(
             with_value(replace(files[SCORES][0], offset=1), id="score-2", window_end=BEGIN + 60_000)
