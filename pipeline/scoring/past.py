@@ -55,8 +55,11 @@ class Past:
     def copy(self) -> Past:
         """The same again, to go on from."""
         twin = Past(self.number)
-        for name in self.__slots__:
-            setattr(twin, name, getattr(self, name))
+        twin.success, twin.failure = self.success, self.failure
+        twin.path = self.path
+        twin.real, twin.real_seam = self.real, self.real_seam
+        twin.event_at, twin.success_at, twin.touched_at = self.event_at, self.success_at, self.touched_at
+        twin.harm_at, twin.failure_at, twin.anomaly_at = self.harm_at, self.failure_at, self.anomaly_at
         return twin
 
     def advance(self, pane: Pane | None, rules: ScoreRules, decay: float) -> None:
