@@ -44,7 +44,7 @@ def commands_of_iskra() -> list[tuple[str, ...]]:
 def test_every_command_of_the_readme_exists_with_its_options(command: tuple[str, ...]) -> None:
     words = [word for word in command if not word.startswith(("-", "ws://")) and not word.isdigit()]
     options = [word for word in command if word.startswith("--")]
-    depth = 2 if words[0] in {"agent", "broker", "topics"} else 1
+    depth = 2 if words[0] in {"agent", "broker", "chaos", "state", "topics"} else 1
     shown = subprocess.run(
         [sys.executable, "-m", "iskra.commands.main", *words[:depth], "--help"],
         capture_output=True,
