@@ -165,7 +165,10 @@ def _group_offsets(admin: Any, options: KafkaOptions, now: Instant) -> list[Comm
     names = {options.topic(source): source for source in SOURCES.values()}
     stages = {source: state.removeprefix("state.").removesuffix(".v1") for state, source in SOURCES.items()}
     found: list[Committed] = []
-    for group in sorted({f"{options.topic_prefix}-{_GROUPS.get(stage, stage)}" for stage in stages.values()}):
+    # Asking about a group that is not there would make a fresh broker create its topic of groups.
+    there = {group["group_id"] for group in admin.list_groups()}
+    ours = {f"{options.topic_prefix}-{_GROUPS.get(stage, stage)}" for stage in stages.values()}
+    for group in sorted(there & ours):
         for place, entry in admin.list_group_offsets(group)[group].items():
             if place.topic in names and entry.offset >= 0:
                 topic = names[place.topic]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from iskra.commands.common import data, millis, settings_of, talk
-from iskra.problems import SettingsProblem
+from iskra.problems import Problem, SettingsProblem
 
 __all__ = ["audit"]
 
@@ -29,6 +29,8 @@ def audit(
 
     Reads committed records without a group and changes nothing. Exit 1: broken, or not to be judged.
     """
+    from kafka.errors import KafkaError
+
     from iskra.apps import cluster
     from iskra.apps.auditing import AUDITED, read_cluster
     from iskra.apps.worker import registry_of
@@ -41,9 +43,13 @@ def audit(
     settings = settings_of(ctx)
     options = settings.kafka.options()
     registry = registry_of(settings.scoring)
-    with cluster.admin(options) as admin, cluster.consumer(options) as consumer:
-        cluster.require_created(admin, [options.topic(topic.name) for topic in ALL])
-        evidence = read_cluster(consumer, admin, settings, registry, since=begin, until=end, progress=talk)
+    try:
+        with cluster.admin(options) as admin, cluster.consumer(options, fetch_max_wait_ms=50) as consumer:
+            cluster.require_created(admin, [options.topic(topic.name) for topic in ALL])
+            evidence = read_cluster(consumer, admin, settings, registry, since=begin, until=end, progress=talk)
+    except KafkaError as error:
+        msg = f"the Kafka at {options.bootstrap} does not let itself be read: {type(error).__name__}"
+        raise Problem(msg) from error
     report = judge(evidence, talk, table=AUDITED)
     if as_json:
         data(as_data(report))
