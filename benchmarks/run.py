@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from kafka.errors import KafkaError
 
@@ -26,11 +27,11 @@ from . import machine
 from .ground import Filled, Ground, ground
 from .latency import Latency, Plan, live
 from .load import Load
-from .measuring import Figures, figures_of, spread_of
+from .measuring import Figures, figures_of
 from .report import Checked, Measured, Report, Scaled, markdown
 from .restoring import restored, until_ready
 from .running import RunFailedError, group_position, one_run, running, until_committed
-from .sizes import FULL, QUICK, Sizes
+from .sizes import FULL, PARTS, QUICK, Sizes
 from .systems import environment
 from .systems.bytewax import Bytewax
 from .systems.contract import Agreement, System, Unavailable
@@ -45,7 +46,6 @@ _ROOT = Path(__file__).resolve().parents[1]
 _WORK = _ROOT / ".iskra" / "bench"
 _ENVIRONMENT = _WORK / "venv"
 _RESULTS = Path(__file__).parent / "results"
-_PARTS = ("speed", "latency", "workers", "scaling")
 _FOR_EVER = {"retention.ms": "-1"}
 _SENDER_LATE_MS = 500.0
 """A live load that is sent so late is another load."""
@@ -60,6 +60,14 @@ def say(text: str) -> None:
     print(f"[{time.monotonic() - _began:6.1f}] {text}", file=sys.stderr, flush=True)
 
 
+class _Timed(NamedTuple):
+    """The runs of one system on one topic."""
+
+    events: int
+    """Of the topic it was given per run."""
+    runs: list[Figures]
+
+
 @dataclass(slots=True)
 class _Bench:
     """What one go of the benchmark knows."""
@@ -69,8 +77,6 @@ class _Bench:
     systems: Sequence[System]
     logs: Path
     checked: dict[str, Checked] = field(default_factory=dict)
-    runs: dict[str, list[Figures]] = field(default_factory=dict)
-    given: dict[str, int] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     """Parts that could not be measured, and why."""
@@ -117,27 +123,26 @@ class _Bench:
             for line in found.differences[:5]:
                 say(f"    {line}")
 
-    def time(self, filled: Filled, runs: int) -> None:
+    def time(self, filled: Filled, runs: int) -> dict[str, _Timed]:
         """Every system once per round, in an order that turns, so that no one is always first."""
-        total = sum(filled.ends)
+        total, found = sum(filled.ends), dict[str, _Timed]()
         books: dict[str, int] | None = None
         for turn in range(runs):
-            order = self.able()
-            for system in order[turn % len(order) :] + order[: turn % len(order)]:
-                end = round(total * system.slice)
+            order = [system for system in self.able() if turn < self.sizes.fewer_runs.get(system.name, runs)]
+            for system in order[turn % len(order) :] + order[: turn % len(order)] if order else ():
+                end = round(total * self.sizes.shares.get(system.name, 1.0))
+                log = self._log(system, f"run-{turn}")
                 try:
-                    samples = one_run(
-                        system, self.ground, filled, end, self._log(system, f"run-{turn}"), within=self.sizes.run_within
-                    )
+                    samples = one_run(system, self.ground, filled, end, log, within=self.sizes.run_within)
                     figures = figures_of(samples, end)
+                    if isinstance(system, Ours):
+                        books = self._same_books(filled, books)
                 except (RunFailedError, ValueError) as failure:
                     self._failed(system, failure)
                     continue
-                self.runs.setdefault(system.name, []).append(figures)
-                self.given[system.name] = end
+                found.setdefault(system.name, _Timed(end, [])).runs.append(figures)
                 say(f"run {turn + 1} of {runs}: {_figures(system.name, figures)}")
-                if isinstance(system, Ours):
-                    books = self._same_books(filled, books)
+        return found
 
     def _failed(self, system: System, failure: Exception) -> None:
         self.unavailable[system.name] = f"it failed: {_first_line(failure)}"
@@ -154,7 +159,7 @@ class _Bench:
         say(f"    books: {books}")
         return books
 
-    def measured(self) -> tuple[Measured, ...]:
+    def measured(self, timed: Mapping[str, _Timed]) -> tuple[Measured, ...]:
         """For the report."""
         found = []
         for system in self.systems:
@@ -163,13 +168,17 @@ class _Bench:
                 version = system.version()
             except Unavailable:
                 version = ""
-            found.append(
-                Measured(
-                    system.name, version, system.settings(), self.checked.get(system.name),
-                    self.given.get(system.name, 0), tuple(self.runs.get(system.name, ())), reason,
-                )
-            )  # fmt: skip
+            events, runs = timed.get(system.name, _Timed(0, []))
+            checked = self.checked.get(system.name)
+            found.append(Measured(system.name, version, system.settings(), checked, events, tuple(runs), reason))
         return tuple(found)
+
+    def dense(self) -> tuple[Measured, ...]:
+        """The fast systems on a log as dense as live traffic."""
+        filled = self.filled("dense", self.sizes.dense)
+        fast = [system for system in self.systems if isinstance(system, Ours | KafkaStreams)]
+        only = replace(self, systems=fast)
+        return only.measured(only.time(filled, self.sizes.dense_runs))
 
     def latency(self, rate: int) -> Latency:
         """The live load at this rate."""
@@ -255,7 +264,7 @@ class _Bench:
 
 
 def main() -> int:
-    """Measure and write; 1 when an oracle differed, a voice was lost or a part could not be measured."""
+    """Measure and write; 1 when an oracle differed, a voice was lost, or a run of ours or a part failed."""
     chosen = _arguments()
     sizes = QUICK if chosen.quick else FULL
     if chosen.events or chosen.connections:
@@ -273,9 +282,9 @@ def main() -> int:
     systems: list[System] = [
         Ours(),
         KafkaStreams(_WORK),
-        Quix(python, _WORK, share=sizes.share),
-        Bytewax(python, _WORK, share=sizes.share),
-        StockFaust(python, _WORK, share=sizes.faust_share),
+        Quix(python, _WORK),
+        Bytewax(python, _WORK),
+        StockFaust(python, _WORK),
     ]
     if chosen.only:
         systems = [system for system in systems if _short(system.name) in chosen.only]
@@ -287,28 +296,30 @@ def main() -> int:
     _write(report, python, chosen)
     wrong = [one.name for one in report.systems if one.checked is not None and one.checked.differences]
     lost = report.latency.lost if report.latency is not None else 0
-    return 1 if wrong or lost or report.failures else 0
+    failed = [one.name for one in report.systems if one.name == Ours.name and one.unavailable]
+    return 1 if wrong or lost or failed or report.failures else 0
 
 
 def _report(bench: _Bench, chosen: argparse.Namespace, runs: int) -> Report:
-    sizes = bench.sizes
-    if "speed" in chosen.parts:
+    sizes, parts = bench.sizes, chosen.parts or bench.sizes.parts
+    if "speed" in parts:
         bench.check(bench.filled("check", sizes.check))
-    main_load = bench.filled("bench", sizes.load)
-    if "speed" in chosen.parts:
-        bench.time(main_load, runs)
-    ours = bench.runs.get("iskra")
-    rate = round(spread_of([run.rate for run in ours]).median) if ours else chosen.rate
+    filled = bench.filled("bench", sizes.load)
+    timed = bench.time(filled, runs) if "speed" in parts else {}
+    dense: list[tuple[Measured, ...]] = []
     latency: list[Latency] = []
     workers: dict[str, Figures] = {}
     scaled: list[Scaled] = []
-    parts: dict[str, Callable[[], None]] = {
-        "latency": lambda: latency.append(bench.latency(rate // 2)),
-        "workers": lambda: bench.workers(main_load, workers),
+    measuring: dict[str, Callable[[], None]] = {
+        "dense": lambda: dense.append(bench.dense()),
+        "latency": lambda: latency.append(
+            bench.latency(_rate(dense[0] if dense else bench.measured(timed), chosen) // 2)
+        ),
+        "workers": lambda: bench.workers(filled, workers),
         "scaling": lambda: bench.scaling(scaled),
     }
-    for part, measure in parts.items():
-        if part in chosen.parts:
+    for part, measure in measuring.items():
+        if part in parts:
             # What was measured in an hour must not be lost by what fails in its last minute.
             try:
                 measure()
@@ -317,16 +328,24 @@ def _report(bench: _Bench, chosen: argparse.Namespace, runs: int) -> Report:
                 say(f"{part} failed: {failure}")
     return Report(
         title=sizes.title,
-        command="python -m benchmarks.run " + " ".join(sys.argv[1:]),
+        command=" ".join(["python -m benchmarks.run", *sys.argv[1:]]),
         facts=machine.facts() | {"Kafka": KAFKA_VERSION},
         load=sizes.load,
-        value_bytes=main_load.value_bytes,
-        systems=bench.measured(),
+        value_bytes=filled.value_bytes,
+        systems=bench.measured(timed),
+        dense=dense[0] if dense else (),
+        dense_load=sizes.dense,
         latency=latency[0] if latency else None,
         scaled=tuple(scaled),
         workers=workers,
         failures=tuple(bench.failures),
     )
+
+
+def _rate(measured: Sequence[Measured], chosen: argparse.Namespace) -> int:
+    """Our maximum on the log most like live traffic that was measured."""
+    rates = [one.rate().median for one in measured if one.name == Ours.name and one.runs]
+    return round(rates[0]) if rates else int(chosen.rate)
 
 
 def _write(report: Report, python: Path, chosen: argparse.Namespace) -> None:
@@ -351,7 +370,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", metavar="SYSTEM", help="iskra, kafka-streams, quix-streams, bytewax, stock-faust"
     )
-    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="all; with --quick: speed latency scaling")
     parser.add_argument("--events", type=int, help="of the main load")
     parser.add_argument("--connections", type=int, help="of the main load")
     parser.add_argument("--runs", type=int, help="of each system")

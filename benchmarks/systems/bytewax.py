@@ -24,10 +24,9 @@ class Bytewax:
     name = "Bytewax"
     lateness = Lateness.EVENT_BY_KEY
 
-    def __init__(self, python: Path, work: Path, *, share: float) -> None:
+    def __init__(self, python: Path, work: Path) -> None:
         self._python = python
         self._state = work / "bytewax"
-        self.slice = share
 
     def version(self) -> str:
         """Of bytewax."""

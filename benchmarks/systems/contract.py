@@ -46,8 +46,6 @@ class System(Protocol):
 
     name: str
     """As the report calls it."""
-    slice: float
-    """The share of the topic it is given: a slow system need not see all of it."""
 
     def version(self) -> str:
         """Of what is measured."""

@@ -42,7 +42,6 @@ class Ours:
     """The scorer."""
 
     name = "iskra"
-    slice = 1.0
 
     def __init__(self, *, emit: str = "changed", member: str = "scorer-0", **more: str) -> None:
         self._emit = emit

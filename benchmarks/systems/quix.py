@@ -25,10 +25,9 @@ class Quix:
     name = "Quix Streams"
     lateness = Lateness.KEY
 
-    def __init__(self, python: Path, work: Path, *, share: float) -> None:
+    def __init__(self, python: Path, work: Path) -> None:
         self._python = python
         self._state = work / "quix"
-        self.slice = share
 
     def version(self) -> str:
         """Of quixstreams."""

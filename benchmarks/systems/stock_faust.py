@@ -17,6 +17,7 @@ from .contract import Agreement, Launch
 __all__ = ["StockFaust"]
 
 _GROUP = "bench-stock-faust"
+_CHANGELOG = f"{_GROUP}-means-changelog"
 
 
 class StockFaust:
@@ -25,10 +26,9 @@ class StockFaust:
     name = "stock Faust"
     lateness = Lateness.NEVER
 
-    def __init__(self, python: Path, work: Path, *, share: float) -> None:
+    def __init__(self, python: Path, work: Path) -> None:
         self._python = python
         self._state = work / "stock_faust"
-        self.slice = share
 
     def version(self) -> str:
         """Of faust-streaming."""
@@ -36,7 +36,7 @@ class StockFaust:
 
     def settings(self) -> str:
         """For the report."""
-        return "agent, two hopping tables in memory with changelogs; at least once, commits each 2.8 s (defaults)"
+        return "agent and a hopping table in memory with changelog; at least once, commits each 2.8 s (defaults)"
 
     def prepare(self) -> None:
         """It is in the environment."""
@@ -47,7 +47,7 @@ class StockFaust:
         ground.delete_group(_GROUP)
         ground.delete([topic for topic in ground.topics() if topic.startswith(_GROUP)])
         configs = {"cleanup.policy": "compact"}
-        ground.create([(_changelog(table), filled.load.partitions, configs) for table in ("totals", "counts")])
+        ground.create([(_CHANGELOG, filled.load.partitions, configs)])
         shutil.rmtree(self._state, ignore_errors=True)
         self._state.mkdir(parents=True)
 
@@ -55,27 +55,19 @@ class StockFaust:
         """Faust's own command."""
         arguments = ("-m", "benchmarks.systems.jobs.faust_means", "worker", "--loglevel", "error", "--without-web")
         return environment.job(
-            self._python, arguments, ground, filled, group=_GROUP, output=_changelog("totals"), state=self._state
+            self._python, arguments, ground, filled, group=_GROUP, output=_CHANGELOG, state=self._state
         )
 
     def told(self, ground: Ground, filled: Filled) -> Mapping[Window, Mean]:
-        """What the changelogs of both tables say at last; the key is ``[link, [start, end]]``."""
-        totals, counts = (_last(ground, _changelog(table)) for table in ("totals", "counts"))
-        return {window: Mean(totals[window], int(counts[window])) for window in totals.keys() & counts.keys()}
+        """What the table's changelog says at last; the key is ``[link, [start, end]]``."""
+        found: dict[Window, Mean] = {}
+        for one in ground.read(_CHANGELOG):
+            if one.key is not None and one.value is not None:
+                link, (start, _) = json.loads(one.key)
+                mean = json.loads(one.value)
+                found[Window(link.encode(), round(start))] = Mean(float(mean["total"]), int(mean["count"]))
+        return found
 
     def agreement(self, ground: Ground, filled: Filled) -> Agreement:
         """Every window."""
         return compared(self, ground, filled)
-
-
-def _changelog(table: str) -> str:
-    return f"{_GROUP}-{table}-changelog"
-
-
-def _last(ground: Ground, topic: str) -> dict[Window, float]:
-    found: dict[Window, float] = {}
-    for one in ground.read(topic):
-        if one.key is not None and one.value is not None:
-            link, (start, _) = json.loads(one.key)
-            found[Window(link.encode(), round(start))] = float(json.loads(one.value))
-    return found

@@ -1,7 +1,7 @@
-"""The peers' job for stock Faust, the documented way: an agent that adds to hopping tables.
+"""The peers' job for stock Faust, the documented way: an agent that adds to a hopping table.
 
-Faust has no mean; its documentation adds with ``+=``, so sum and count are two tables. Times are milliseconds, and so
-are sizes: Faust takes any unit as long as it is one.
+Faust has no mean; its documentation adds with ``+=``, so sum and count are one value that can be added: one table, one
+changelog. Times are milliseconds, and so are sizes: Faust takes any unit as long as it is one.
 """
 
 from __future__ import annotations
@@ -31,8 +31,20 @@ def _event_time(event: Any) -> float:
     return float(event.value["ts"])
 
 
-_totals = app.Table("totals", default=float).hopping(_SIZE, _STEP).relative_to(_event_time)  # type: ignore[attr-defined] # Faust's interface lacks its own method
-_counts = app.Table("counts", default=int).hopping(_SIZE, _STEP).relative_to(_event_time)  # type: ignore[attr-defined] # Faust's interface lacks its own method
+class Mean(faust.Record):
+    """Sum and count of a window."""
+
+    total: float
+    count: int
+
+    def __add__(self, other: Mean) -> Mean:
+        """Of both."""
+        return Mean(self.total + other.total, self.count + other.count)
+
+
+_means = (
+    app.Table("means", default=lambda: Mean(0.0, 0), value_type=Mean).hopping(_SIZE, _STEP).relative_to(_event_time)  # type: ignore[attr-defined] # Faust's interface lacks its own method
+)
 
 
 @app.agent(events)
@@ -41,8 +53,7 @@ async def means(stream: Any) -> None:
     async for link, event in stream.items():
         latency = event["data"].get("latency_ms") if isinstance(event, dict) else None
         if latency is not None:
-            _totals[link] += latency
-            _counts[link] += 1
+            _means[link] += Mean(latency, 1)
 
 
 if __name__ == "__main__":

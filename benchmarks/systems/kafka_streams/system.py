@@ -27,7 +27,6 @@ class KafkaStreams:
     """One stream thread."""
 
     name = "Kafka Streams"
-    slice = 1.0
     lateness = Lateness.PARTITION
 
     def __init__(self, work: Path) -> None:
