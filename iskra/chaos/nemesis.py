@@ -4,7 +4,7 @@ One thread owns it and calls ``step`` often; nothing here waits for long. A faul
 its process is ready again; only then its line is written.
 
 When a fault bit:
-a kill when the dead process had folded or fetched what was not committed (its successor opened behind it) · a pause
+a kill when records that were in the log by then were not committed yet (its successor opened before them) · a pause
 when the zombie was fenced · a stop, a guest and a deleted group when the process came back ready and went on · a broker
 when its process ended or stood still · a link when the proxy held back, lost or reset something.
 """
@@ -12,18 +12,21 @@ when its process ended or stood still · a link when the proxy held back, lost o
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from iskra.apps import broker
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from iskra.apps import broker, cluster
 from iskra.problems import Problem
 from pipeline.runtime.options import KafkaOptions
+from schemas.topics import ALL
 from schemas.types import Instant
 
 from .backstage import Backstage
@@ -41,7 +44,8 @@ _AT_WORK_S = 1.0
 _PATIENCE_S = 40.0
 _CRASHES_WITHIN_S = 8.0
 """A crash point that was not passed by then is given up, and the process is killed instead."""
-_POSITION = re.compile(r'iskra_(position|lag_records)\{partition="(\d+)",stage="(\w+)"\}')
+_SOURCES = {topic.name.split(".")[1]: topic.source for topic in ALL if topic.source is not None}
+"""What each stage reads."""
 
 _Place = tuple[str, int]
 
@@ -56,8 +60,10 @@ class _Going:
     """When it is undone, by the monotonic clock."""
     undone: bool = False
     hit: list[Life] = field(default_factory=list)
-    ahead: dict[_Place, int] = field(default_factory=dict)
-    """By stage and partition: the end of the log as the process knew it just before it was killed."""
+    killed_at: Instant = 0
+    """When a process was killed at random."""
+    told: bool = False
+    """Whether a process whose point lies on the way out was told to stop."""
     touched: int = 0
     nodes: tuple[int, ...] = ()
     note: str = ""
@@ -137,7 +143,9 @@ class Nemesis:
             return False
         if fault.kind in (Kind.KILL, Kind.CRASH, Kind.PAUSE, Kind.TERM) and late_s < _PATIENCE_S:
             life = self._crew.life(fault.target)
-            return life is not None and life.ready_at is not None and time.monotonic() - life.ready_at > _AT_WORK_S
+            if life is None:  # it just died of the crash before: the next life gets the next point
+                return fault.kind is Kind.CRASH
+            return life.ready_at is not None and time.monotonic() - life.ready_at > _AT_WORK_S
         return True
 
     def _start(self, fault: Fault, now: float) -> None:
@@ -150,7 +158,7 @@ class Nemesis:
             case Kind.QUIET:
                 pass
             case Kind.KILL:
-                one.ahead = _ahead(one.hit)
+                one.killed_at = one.began
                 self._crew.send(target, signal.SIGKILL)
             case Kind.CRASH:
                 self._crew.arm(target, fault.point)
@@ -263,17 +271,26 @@ class Nemesis:
         armed = [life for life in armed if life not in one.hit or life.code is None]
         current = self._crew.life(name)
         if current is not None and current.point == point:
-            if point.startswith("revoke.") and current.ready_at is not None and not one.hit:
+            ready_for = 0.0 if current.ready_at is None else now - current.ready_at
+            if point.startswith("revoke.") and ready_for > _AT_WORK_S and not one.told:
+                one.told = True
                 self._crew.send(name, signal.SIGTERM)  # passed on the way out only
-            if current.ready_at is not None and now - current.ready_at > _CRASHES_WITHIN_S and not one.note:
+            if ready_for > _CRASHES_WITHIN_S and not one.note:
                 one.note = f"{point} was not passed in {_CRASHES_WITHIN_S:.0f} s, killed at random"
-                one.ahead = _ahead([current])
+                one.killed_at = _now()
                 self._crew.send(name, signal.SIGKILL)
             if not one.hit:
                 one.hit = [current]
             return False
         one.hit = one.hit or armed[-1:]
-        return bool(one.hit) and all(life.code is not None for life in one.hit) and self._ready(name)
+        died = bool(one.hit) and all(life.code is not None for life in one.hit)
+        return died and (self._ready(name) or (current is None and self._crash_is_due(name, now)))
+
+    def _crash_is_due(self, name: str, now: float) -> bool:
+        """Whether the next thing for this process is another crash: it need not be ready in between."""
+        due = (one for one in self._faults if one.target == name and now - self._begun >= one.at / 1000)
+        following = next(due, None)
+        return following is not None and following.kind is Kind.CRASH
 
     def _forgotten(self, one: _Going) -> bool:
         """Once all have ended the group is deleted, then they are wanted again."""
@@ -286,8 +303,6 @@ class Nemesis:
         return all(self._ready(name) for name in names)
 
     def _delete_group(self, role: str) -> str:
-        from iskra.apps import cluster
-
         group = f"{self._kafka.topic_prefix}-{role}"
         try:
             with cluster.admin(self._kafka) as admin:
@@ -324,11 +339,11 @@ class Nemesis:
             case Kind.QUIET:
                 return True, one.note
             case Kind.KILL:
-                work = _in_flight(one.ahead, self._crew, one.began)
-                return work > 0, f"{work} records read or waiting, not committed"
+                work = self._in_flight(one)
+                return work > 0, f"{work} records in flight"
             case Kind.CRASH:
                 died = any(life.code == -signal.SIGKILL and not life.killed for life in one.hit)
-                bit = died or _in_flight(one.ahead, self._crew, one.began) > 0
+                bit = died or self._in_flight(one) > 0
                 return bit, one.note or f"died at {fault.point}"
             case Kind.PAUSE:
                 fenced = any(life.code is not None and life.said("fenced") for life in one.hit)
@@ -342,31 +357,43 @@ class Nemesis:
             case _:
                 return one.touched > 0, f"met {one.touched} pieces or connections"
 
+    def _in_flight(self, one: _Going) -> int:
+        """Records that were in the log when the process was killed, behind where its successors opened."""
+        if not one.killed_at:
+            return 0
+        opened: dict[_Place, int] = {}
+        for life in self._crew.lives():
+            for said in life.events():
+                if said.get("event") == "partition_opened" and _time_of(said) >= one.killed_at:
+                    opened.setdefault((str(said["stage"]), int(said["partition"])), int(said["position"]))
+        places = {place for life in one.hit for place in _partitions(life)} & opened.keys()
+        try:
+            ends = self._ends_at(one.killed_at, places)
+        except (Problem, KafkaError) as error:
+            one.note = f"what was in flight could not be read: {type(error).__name__}"
+            return 0
+        return sum(max(0, end - opened[place]) for place, end in ends.items())
+
+    def _ends_at(self, at: Instant, places: Collection[_Place]) -> dict[_Place, int]:
+        """Where each stage's input ended at this moment."""
+        with cluster.consumer(self._kafka) as consumer:
+            asked = {place: TopicPartition(self._kafka.topic(_SOURCES[place[0]]), place[1]) for place in places}
+            found = consumer.offsets_for_times(dict.fromkeys(asked.values(), at)) if asked else {}
+            ends = consumer.end_offsets(list(asked.values())) if asked else {}
+        return {place: found[tp].offset if found.get(tp) is not None else ends[tp] for place, tp in asked.items()}
+
+
+def _partitions(life: Life) -> set[_Place]:
+    """What this process read, by stage, at its end."""
+    owned: set[_Place] = set()
+    for said in life.events():
+        if said.get("event") in ("ready", "rebalanced"):
+            owned = {(stage, int(number)) for stage, numbers in said["partitions"].items() for number in numbers}
+    return owned
+
 
 def _codes(lives: Sequence[Life]) -> str:
     return f"exit {', '.join(str(life.code) for life in lives)}"
-
-
-def _ahead(lives: Sequence[Life]) -> dict[_Place, int]:
-    """The end of the log of each partition these processes read, as they know it now."""
-    known: dict[_Place, int] = {}
-    for life in lives:
-        for name, value in life.metrics().items():
-            found = _POSITION.match(name)
-            if found:
-                place = (found[3], int(found[2]))
-                known[place] = known.get(place, 0) + int(value)
-    return known
-
-
-def _in_flight(ahead: Mapping[_Place, int], crew: Crew, killed_at: Instant) -> int:
-    """Records a dead process had before it that its successors, wherever they are, found not committed."""
-    opened: dict[_Place, int] = {}
-    for life in crew.lives():
-        for said in life.events():
-            if said.get("event") == "partition_opened" and _time_of(said) >= killed_at:
-                opened.setdefault((str(said["stage"]), int(said["partition"])), int(said["position"]))
-    return sum(max(0, end - opened[place]) for place, end in ahead.items() if place in opened)
 
 
 def _time_of(said: Mapping[str, object]) -> Instant:

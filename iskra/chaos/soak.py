@@ -28,6 +28,8 @@ _LOOPBACK: Final = "127.0.0.1"
 _MINUTE: Final = 60_000
 _LEAST_EVENTS_A_MINUTE: Final = 10_000
 _HEAP_MB: Final = 320
+_CLOCK_DIVISOR: Final = 5
+"""Outages of a broker last tens of seconds: on a faster clock they would be longer than a level can be revised."""
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     "2 (publisher stopped, killed)": "tests/pipeline/agents/test_publisher.py",
@@ -100,6 +102,7 @@ def plan_of(seed: int, minutes: int, nodes: int) -> Plan:
         seed=seed,
         faults=schedule(seed, length, WORKERS, nodes=nodes),
         length=length,
+        clock_divisor=_CLOCK_DIVISOR,
         limits=Limits(min_events=_LEAST_EVENTS_A_MINUTE * minutes, must_bite=tuple(kind.value for kind in bite)),
     )
 

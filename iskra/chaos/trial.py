@@ -60,7 +60,7 @@ class Plan:
     max_events: int | None = None
     speech: Speech = field(default_factory=Speech)
     clock_divisor: int = 15
-    """Panes of 2 s: a run of minutes then holds as much as hours would."""
+    """Event time runs so many times as fast: a run of minutes then holds as much as hours would. 15: panes of 2 s."""
     limits: Limits = field(default_factory=Limits)
     invariants: tuple[str, ...] = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11")
 

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 WORKERS = ("scorer-0", "scorer-1", "rollup-0", "rollup-1")
 EVENTS = 20_000
-RATE = 300.0
+RATE = 250.0
 QUIET_MS = 8_000
 SCORERS_POINTS = tuple(
     f"{name}:{1 if name in {'producer.opened', 'restore.some', 'revoke.checkpoint'} else 3}" for name in POINTS
