@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import msgpack
@@ -50,7 +52,7 @@ def parts(draw, name: str) -> Part | None:
 REVISION = st.sampled_from(NAMES).flatmap(lambda name: st.tuples(st.just(name), parts(name)))
 
 
-def summed(found: dict[str, Part | None]) -> SeamPane:
+def summed(found: Mapping[str, Part | None]) -> SeamPane:
     """All parts, added up from nothing."""
     sums = SeamPane()
     for part in found.values():
@@ -91,7 +93,9 @@ def test_a_share_survives_being_stored(revisions):
 def test_only_a_lost_extreme_makes_a_share_stale():
     calm = child_of(Scores(0.0, 0.0, 0.8, 1.0, 1.0, 0.5), RULES)
     hurt = child_of(Scores(0.9, 0.2, 0.4, 1.0, 1.0, 0.5), RULES)
-    old, new = (Part("a", one, (0, 0, 0), (5, None, None, None), (1, 1, 0, 0), {}, None, harms=False) for one in (hurt, calm))
+    old, new = (
+        Part("a", one, (0, 0, 0), (5, None, None, None), (1, 1, 0, 0), {}, None, harms=False) for one in (hurt, calm)
+    )
     other = Part("b", calm, (0, 0, 0), (4, None, None, None), (1, 1, 0, 0), {}, None, harms=False)
     found = {"a": old, "b": other}
     worse, better, gone = summed(found), summed(found), summed(found)
