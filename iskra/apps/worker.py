@@ -10,10 +10,11 @@ from typing import Final
 from iskra.logs import logging_config
 from iskra.problems import SettingsProblem
 from iskra.settings import Settings
-from pipeline.runtime.contract import Stage
+from pipeline.runtime.contract import Output, Record, Stage
 from pipeline.settings import ScoringSettings
 from schemas import topics
 from schemas.registry import DeltaRegistry, RegistryError, builtin_registry, load_registry, merged
+from schemas.rejects import Rejected, RejectReason, keep_rejected
 
 __all__ = ["PORTS", "ROLES", "member_of", "registry_of", "run", "stages_of"]
 
@@ -94,7 +95,14 @@ def _scorer(settings: Settings) -> Stage:
         state=topics.STATE_SCORER,
         outputs=(topics.SCORES, topics.VOICES, topics.PARTIALS, topics.EVENTS_REJECTED, topics.EVENTS_LATE),
         factory=lambda assignment: Scorer(assignment, rules, registry),
+        refuse=_refuse_event,
     )
+
+
+def _refuse_event(record: Record, digest: str) -> Output:
+    rejected = Rejected(RejectReason.INTERNAL_ERROR)
+    kept = keep_rejected(record, rejected, worker_version=version("iskra-voices"), stack_digest=digest)
+    return Output(topics.EVENTS_REJECTED, *kept)
 
 
 def _rollup(settings: Settings) -> Stage:

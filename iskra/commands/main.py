@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from iskra.commands import agents, audit, broker, chaos, config, demo, events, running, tap, topics, worker
+from iskra.commands import agents, audit, broker, chaos, config, demo, events, running, state, tap, topics, worker
 from iskra.commands.common import Common
 from iskra.problems import Problem
 
@@ -59,7 +59,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="event")
 app.add_typer(agents.app, name="agent")
 app.add_typer(config.app, name="config")
-app.add_typer(chaos.app, name="chaos")
+app.add_typer(state.app, name="state")
 app.add_typer(chaos.app, name="chaos")
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)

@@ -70,6 +70,8 @@ def rebuild_to(standing: Standing, to: Destination, until: Until) -> int:
         return until
     meta = _newest_meta(standing, to)
     position = max(standing.committed, meta[1].position if meta is not None else -1)
+    if position < 0 and not standing.live:
+        return standing.log_start  # nothing was ever written: a worker would begin there too
     if position < 0:
         message = (
             f"{place}: neither the state nor the group says how far outputs were written. Say it with --until OFFSET, "

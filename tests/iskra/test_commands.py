@@ -57,7 +57,7 @@ def test_command_modules_import_typer_and_the_standard_library_only(module: Path
 COMMANDS = [
     ("demo",), ("worker",), ("up",), ("down",), ("status",), ("tap",), ("broker", "fetch"), ("broker", "start"),
     ("broker", "stop"), ("broker", "status"), ("topics", "plan"), ("topics", "apply"), ("event", "check"),
-    ("event", "send"), ("agent", "run"), ("agent", "serve"), ("config", "show"),
+    ("event", "send"), ("agent", "run"), ("agent", "serve"), ("config", "show"), ("state", "show"), ("state", "rebuild"),
 ]  # fmt: skip
 
 

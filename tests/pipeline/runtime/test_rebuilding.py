@@ -51,6 +51,7 @@ def standing(*metas: bytes, committed: int = -1, first: int = 0, end: int = 100)
         (standing(meta(30), committed=40), None, 40),  # an old copy of the state
         (standing(meta(70, stage="another"), committed=40), None, 40),
         (standing(committed=0), None, 0),
+        (standing(first=5), None, 5),  # nothing was ever written
         (standing(committed=40, first=60), None, 60),  # retention took all that was written
         (standing(committed=40), 7, 7),
         (standing(committed=40, first=5), "start", 5),
@@ -67,8 +68,7 @@ def test_the_position_is_what_the_state_or_the_group_vouches_for_unless_it_is_na
 @pytest.mark.parametrize(
     ("found", "until", "reason"),
     [
-        (standing(), None, "neither the state nor the group says how far outputs were written"),
-        (standing(b"damaged"), None, "neither the state nor the group says"),
+        (standing(b"damaged"), None, "neither the state nor the group says how far outputs were written"),
         (standing(meta(101)), None, "ends at offset 100, but outputs were written up to 101. If the topic was made anew: --until start."),
         (standing(committed=40, first=5), 4, "holds offsets 5 to 100, not 4"),
         (standing(committed=40), 101, "holds offsets 0 to 100, not 101"),
