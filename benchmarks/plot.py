@@ -49,9 +49,10 @@ def _bars(axis: Any, measured: list[dict[str, Any]]) -> None:
 
 def _costs(axis: Any, scaled: list[dict[str, Any]]) -> None:
     links = [row["connections"] for row in scaled]
-    axis.plot(links, [row["figures"]["cpu_per_million"] for row in scaled], "o-", color="#2f6f9f")
+    costs = [row["figures"]["cpu_per_million"] for row in scaled]
+    axis.plot(links, costs, "o-", color="#2f6f9f")
     axis.set_xscale("log")
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, max(costs) * 1.15 or 1)
     axis.set_xlabel("connections")
     axis.set_ylabel("CPU s per million events")
     axis.spines[["top", "right"]].set_visible(False)

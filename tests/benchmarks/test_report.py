@@ -87,3 +87,8 @@ def test_latency_is_of_the_marked_events_that_were_seen_and_counts_the_others() 
     found = latency_under(sent, seen, 75_000.0, 2.0)
     assert (found.marked, found.lost, found.rate, found.behind_ms) == (100, 1, 75_000.0, 2.0)
     assert [round(value, 3) for value in (found.p50, found.p95, found.p99, found.most)] == [50.0, 95.0, 99.0, 99.0]
+
+
+def test_a_run_too_short_to_have_used_cpu_is_not_compared() -> None:
+    short = replace(REPORT, scaled=(scaled(1_000, 0.0), scaled(20_000, 7.0)))
+    assert [one.promise for one in targets(short) if one.promise.startswith("cost")] == []
