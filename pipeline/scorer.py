@@ -35,7 +35,7 @@ from .scoring.scores import pain_at, scores_at
 from .scoring.seam_news import SeamKey, SeamNews
 from .scoring.shares import Part
 from .scoring.triad import Scores
-from .scoring.voices import MUTE, Saying, forget, speak, speak_again, speak_early, undisturbed
+from .scoring.voices import MUTE, Saying, early_alarm, forget, speak, speak_again, speak_early, undisturbed
 from .scoring.watermark import NEVER, PartitionTime
 
 __all__ = ["Scorer"]
@@ -338,6 +338,7 @@ class Scorer:
         oldest = number + 1 - self._seams.deepest - rules.chaos_panes
         live: dict[str, int] = {}
         states, touched = self._states, self._touched
+        reborn: dict[str, ConnectionState] = {}
         for name in self._in_order():
             state = states[name]
             if state.forgotten is not None:
@@ -351,6 +352,10 @@ class Scorer:
             if stepped.seams:
                 self._seams.enrol(name, state)
             if stepped.fate is Fate.FORGOTTEN:
+                life = state.next_life(number)
+                if life is not None:
+                    life.memory = early_alarm(state.memory, end)
+                    reborn[name] = life
                 self._forget(state, number)
                 continue
             if stepped.fate is Fate.ALIVE:
@@ -360,6 +365,10 @@ class Scorer:
             self._publish(state, number, scores, spoke=self._speak(state, number, scores))
             state.trim(oldest, rules, self._decay)
         self._seams.close(number, live)
+        for name, life in reborn.items():
+            self._strike(name)
+            states[name] = life
+            self._seams.enrol(name, life)
         self._repeats.expire(self._time.watermark)
 
     def _in_order(self) -> Sequence[str]:

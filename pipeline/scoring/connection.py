@@ -223,6 +223,26 @@ class ConnectionState:
         fate = Fate.FORGOTTEN if gone else Fate.CLOSED if closed else Fate.ALIVE
         return Stepped(fate, touched, had is not None and now is None)
 
+    def next_life(self, forgotten: int) -> ConnectionState | None:
+        """What was heard after the pane at whose end it was forgotten, as a connection that begins with it.
+
+        Panes close late while the watermark is held, so a link may be back before it is known to have been gone.
+        """
+        whole = self.whole.after(forgotten)
+        if whole is None:
+            return None
+        life = ConnectionState(self.connection_id, self.experiment_id, whole.panes[0].number)
+        life.newest = self.newest
+        life.whole = whole
+        for seam, track in self.seams.items():
+            later = whole if track is self.whole else track.after(forgotten)
+            if later is not None:
+                life.seams[seam] = later
+        if len(life.seams) == 1:
+            life.seams = dict.fromkeys(life.seams, whole)
+        life.hearsay = [silence for silence in self.hearsay if silence.number > forgotten]
+        return life
+
     def closed_at(self, number: int, rules: ScoreRules, decay: float) -> bool:
         """Whether it is closed at the end of this pane."""
         return self.whole.upto(number, rules, decay).path.closed

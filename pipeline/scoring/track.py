@@ -178,6 +178,17 @@ class Track:
         """The same again, with panes of its own."""
         return Track.load([self.base.dump(), [dump_pane(pane) for pane in self.panes], self.change_pane])
 
+    def after(self, number: int) -> Track | None:
+        """The panes after this one, with nothing behind them; None if there are none."""
+        panes = [pane for pane in self.panes if pane.number > number]
+        if not panes:
+            return None
+        track = Track(panes[0].number)
+        track.panes = panes
+        for pane in panes:
+            track.noticed(pane)
+        return track
+
     @classmethod
     def load(cls, dumped: list[Any]) -> Track:
         """The inverse of ``dump``, decoded."""

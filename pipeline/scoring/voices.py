@@ -28,6 +28,7 @@ __all__ = [
     "Standing",
     "VoiceMemory",
     "dump_memory",
+    "early_alarm",
     "forget",
     "load_memory",
     "mostly_well",
@@ -247,9 +248,17 @@ def speak_again(
 def forget(memory: VoiceMemory, now: Instant) -> tuple[Saying, ...]:
     """What is told when the subject is forgotten at this pane's end."""
     standing = memory.now
-    if standing.speaker is None:
+    if standing.speaker is None or early_alarm(memory, now) is not MUTE:
         return ()
     return (_cleared(standing, UNHEARD, "forgotten", now),)
+
+
+def early_alarm(memory: VoiceMemory, now: Instant) -> VoiceMemory:
+    """What outlives a subject that is forgotten at this pane's end: an Alarm spoken early in a later pane."""
+    alarm = memory.now.alarm
+    if alarm.since is None or alarm.since <= now:
+        return MUTE
+    return VoiceMemory(replace(UNHEARD, alarm=alarm, speaker=VoiceName.ALARM, claim=memory.now.claim), UNHEARD)
 
 
 def dump_memory(memory: VoiceMemory) -> list[Any]:

@@ -320,6 +320,22 @@ def test_a_voice_that_loses_its_cause_by_a_withdrawal_ends_as_revised_and_celebr
     assert [what for _, what, _ in scene.told.said()] == ["raised", "cleared"]
 
 
+def test_a_link_that_is_back_before_it_is_known_to_be_forgotten_begins_anew():
+    """Closed at 10 s, so forgotten at 310 s; back at 400 s, while the hole in the log holds the watermark."""
+    scene = Scene()
+    scene.play([*base(), fact(10, "connection_closed"), fact(400, "auth_failed")])
+    scene.play(beats(401, 500, every=3.0), link="other")
+    scene.close(520)
+    alone = Scene()
+    alone.play([fact(400, "auth_failed")])
+    alone.play(beats(401, 500, every=3.0), link="other")
+    alone.close(520)
+    assert (scene.told.last()[420].pain, scene.told.last()[420].trust) == (
+        alone.told.last()[420].pain,
+        alone.told.last()[420].trust,
+    )
+
+
 def test_an_event_shows_that_a_link_was_not_forgotten_after_all():
     scene = Scene()
     scene.play([*base(), fact(10, "connection_closed")], until=330)

@@ -20,7 +20,9 @@ GOOD = Weight(
 )
 
 
-def told(state: ConnectionState, pane: int, *, seam: str = "edge", weight: Weight = GOOD, after: int = 5) -> tuple[str, ...]:
+def told(
+    state: ConnectionState, pane: int, *, seam: str = "edge", weight: Weight = GOOD, after: int = 5
+) -> tuple[str, ...]:
     order = (pane * PANE + after, "", pane)
     return state.fold(pane, seam, weight, order, weight.kind, 1.0, 1, RULES)
 
