@@ -10,6 +10,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 from aiokafka.partitioner import DefaultPartitioner as AiokafkaPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record import MemoryRecords
 from hypothesis import example, given
 from hypothesis import strategies as st
 from kafka.partitioner import murmur2 as kafka_python_murmur2
@@ -65,41 +67,60 @@ def test_state_stays_in_the_partition_of_its_input():
 
 
 class Batches:
-    """A producer whose batches hold two records."""
+    """A producer of small batches that keeps what it is given, as bytes."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, int, list[tuple[Any, ...]]]] = []
+        self.sent: list[tuple[str, int, bytes]] = []
 
-    def create_batch(self) -> Any:
-        records: list[tuple[Any, ...]] = []
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(120, 0, is_transactional=1)
 
-        def append(*, timestamp: int | None, key: bytes, value: bytes, headers: list[Any]) -> bool | None:
-            if len(records) == 2:
-                return None
-            records.append((timestamp, key, value, headers))
-            return True
-
-        return SimpleNamespace(append=append, record_count=lambda: len(records), records=records)
-
-    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> asyncio.Future[object]:
-        self.sent.append((topic, partition, batch.records))
+    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[object]:
+        self.sent.append((topic, partition, bytes(batch._build())))
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
 
+    def records(self, topic: str) -> list[Any]:
+        found: list[Any] = []
+        for name, _, data in self.sent:
+            batches = MemoryRecords(data)
+            while name == topic and (batch := batches.next_batch()) is not None:
+                found += [(record.offset, record.key, record.value, tuple(record.headers)) for record in batch]
+        return found
+
 
 async def test_what_is_routed_goes_out_in_batches_in_order_with_headers_and_times():
     producer = Batches()
-    outputs = [Output("o", b"a", b"1", (("h", b"v"),), 5), Output("o", b"b", None), Output("o", b"c", b"3")]
-    sent = await send_all(
-        cast("AIOKafkaProducer", producer), {("p.o", 1): outputs, ("p.s", 0): [StateRecord(b"k", b"7")]}
-    )
-    assert {route: len(futures) for route, futures in sent.items()} == {("p.o", 1): 2, ("p.s", 0): 1}
-    assert sorted(producer.sent, key=lambda item: item[0]) == [
-        ("p.o", 1, [(5, b"a", b"1", [("h", b"v")]), (None, b"b", None, [])]),
-        ("p.o", 1, [(None, b"c", b"3", [])]),
-        ("p.s", 0, [(None, b"k", b"7", [])]),
+    outputs = [Output("o", b"a", b"1", (("h", b"v"),), 5), *[Output("o", b"b", b"%d" % n * 9) for n in range(9)]]
+    state = [StateRecord(b"k", b"7"), StateRecord(b"l", None)]
+    sent = await send_all(cast("AIOKafkaProducer", producer), {("p.o", 1): outputs, ("p.s", 0): state})
+    batches = [place for *place, _ in producer.sent]
+    assert batches.count(["p.o", 1]) == len(sent["p.o", 1]) > 1
+    assert batches.count(["p.s", 0]) == len(sent["p.s", 0]) == 1
+    assert [record[1:] for record in producer.records("p.o")] == [(one.key, one.value, one.headers) for one in outputs]
+    assert producer.records("p.s") == [(0, b"k", b"7", ()), (1, b"l", None, ())]
+
+
+async def test_a_batch_is_byte_for_byte_what_its_own_append_makes():
+    producer = Batches()
+    outputs = [
+        Output("o", b"a", b"1", (("h", b"v"),), 5),
+        Output("o", None, b"2", (), 6),
+        Output("o", b"c", None, (), 7),
     ]
+    await send_all(cast("AIOKafkaProducer", producer), {("p.o", 0): outputs})
+    plain = producer.create_batch()
+    for one in outputs:
+        plain.append(timestamp=one.timestamp, key=one.key, value=one.value, headers=list(one.headers))
+    assert [data for _, _, data in producer.sent] == [bytes(plain._build())]
+
+
+async def test_a_record_larger_than_a_batch_has_one_of_its_own():
+    producer = Batches()
+    outputs = [Output("o", b"a", b"x" * 500), Output("o", b"b", b"1")]
+    await send_all(cast("AIOKafkaProducer", producer), {("p.o", 0): outputs})
+    assert [record[:2] for record in producer.records("p.o")] == [(0, b"a"), (0, b"b")]
 
 
 def test_clients_are_told_what_the_options_say():
