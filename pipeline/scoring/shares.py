@@ -289,9 +289,7 @@ def child_at(state: ConnectionState, track: Track, number: int, rules: ScoreRule
 def part_of(place: Place, state: ConnectionState, number: int) -> Part | None:
     """What a connection adds to the share of the pane ``number``, which is closed; None: nothing."""
     rules, decay = place.rules, place.decay
-    track = state.seams.get(place.seam)
-    if track is None:
-        return None
+    track = state.seams[place.seam]
     before = child_at(state, track, number - 1, rules, decay)
     child = child_at(state, track, number, rules, decay)
     gone = _NOT_GONE

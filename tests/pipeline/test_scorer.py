@@ -320,6 +320,13 @@ def test_a_voice_that_loses_its_cause_by_a_withdrawal_ends_as_revised_and_celebr
     assert [what for _, what, _ in scene.told.said()] == ["raised", "cleared"]
 
 
+def test_what_events_weigh_is_remembered_of_so_many_kinds_and_reckoned_again():
+    scene = Scene()
+    many = [fact(n / 1_000, "error_detected", omega=n / 5_000) for n in range(4_097)]
+    scene.play([*base(), *many, fact(5, "error_detected", omega=0.0)], until=30)
+    assert (scene.told.counts, len(scene.scorer._weights)) == ({"scored": 4_100}, 4)
+
+
 def test_a_link_that_is_back_before_it_is_known_to_be_forgotten_begins_anew():
     """Closed at 10 s, so forgotten at 310 s; back at 400 s, while the hole in the log holds the watermark."""
     scene = Scene()

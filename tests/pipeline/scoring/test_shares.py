@@ -103,3 +103,18 @@ def test_only_a_lost_extreme_makes_a_share_stale():
     better.swap(old, new, PLACE)
     gone.swap(other, None, PLACE)
     assert (worse.stale, better.stale, gone.stale) == (False, True, False)
+
+
+def test_of_many_causes_sixteen_are_ranked_and_all_are_asked_again_when_fewer_are_left_than_are_told():
+    hurt = child_of(Scores(0.9, 0.2, 0.4, 1.0, 1.0, 0.5), RULES)
+    found = {}
+    for number in range(7):  # 35 grains, those of the first child the heaviest
+        grains = tuple(Grain(0.9 - number / 10, 5 - n, "", number, 0.5, 1, "connection_lost") for n in range(5))
+        causes = Causes(grains, (0.2,) * 5, 1.0, 0.0)
+        found[str(number)] = Part(str(number), hurt, (0, 0, 0), (None,) * 4, (0, 0, 0, 0), {}, causes, harms=True)
+    sums = summed(found)
+    stale = []
+    for name in ("6", "0", "1", "2"):  # the lightest was not ranked; then the heaviest leave one by one
+        sums.swap(found[name], found[name]._replace(causes=None), PLACE)
+        stale.append((len(sums.harms.grains), sums.stale))
+    assert stale == [(16, False), (11, False), (6, False), (1, True)]
