@@ -103,6 +103,9 @@ def test_a_configuration_file_is_applied_down_to_what_is_heard(tmp_path):
 DICE = {
     "pipeline/agents/driver.py": "jitter of reconnects",
     "pipeline/agents/agent.py": "jitter of reconnects",
+    "iskra/chaos/generator.py": "what is sent in a proof run, seeded",
+    "iskra/chaos/schedule.py": "which fault bites when, seeded",
+    "iskra/chaos/proxy.py": "how late a delayed byte comes",
     "iskra/demo/weather.py": "which links of the demo are cut, seeded",
     "iskra/demo/links.py": "jitter of the demo's links, seeded",
 }
