@@ -46,7 +46,7 @@ test-quick: setup ## unit, property and text tests without a broker, then 100 % 
 	$(BIN)/python -m pytest -n 2 -m "not kafka" $(UNIT:%=--ignore=%)
 
 test-kafka: setup ## the tests that need a real Kafka, in two processes with a broker each
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m kafka
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "kafka and not mutants"
 
 soak: setup ## three nodes and all workers under ten minutes of faults, then the checker's verdict
 	$(BIN)/iskra chaos soak --minutes 10

@@ -26,8 +26,10 @@ HERE = Path(".iskra", "broker")
 
 def _show(broker: Broker, *, as_json: bool) -> None:
     if as_json:
-        pids = [node.pid for node in broker.nodes]
-        data({"bootstrap": broker.bootstrap, "pid": broker.pid, "pids": pids, "dir": str(broker.dir)})
+        told: dict[str, object] = {"bootstrap": broker.bootstrap, "pid": broker.pid, "dir": str(broker.dir)}
+        if broker.size > 1:
+            told["pids"] = [node.pid for node in broker.nodes]
+        data(told)
     else:
         data(broker.bootstrap)
 
