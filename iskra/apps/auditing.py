@@ -19,15 +19,15 @@ from iskra.chaos.evidence import SOURCES, Evidence, is_book
 from iskra.chaos.exactness import WARM_UP
 from iskra.chaos.judging import Judgement, joined
 from iskra.chaos.ledger import Committed, Logged, Run, Tapped
+from iskra.chaos.oracle_settings import oracle_settings
 from iskra.chaos.repeats import record_repeats
 from iskra.chaos.states import States, read_states
 from iskra.problems import Problem
 from iskra.settings import Settings
 from pipeline.runtime.options import KafkaOptions
-from pipeline.scoring.rules import ScoreRules
 from schemas.registry import DeltaRegistry
 from schemas.topics import ALL, EVENTS, PARTIALS, by_name
-from schemas.types import Instant, Millis, VoiceName
+from schemas.types import Instant, Millis
 
 __all__ = ["AUDITED", "read_cluster"]
 
@@ -117,47 +117,6 @@ def _run(settings: Settings, now: Instant) -> Run:
         invariants=tuple(one.name for one in AUDITED),
         rules=oracle_settings(rules),
     )
-
-
-def oracle_settings(rules: ScoreRules) -> Mapping[str, Any]:
-    """The scoring's settings under the oracle's names, and what it is to know of publishing."""
-    voices = rules.voices
-    return {
-        "emit": rules.emit,
-        "changed_by": rules.changed_by,
-        "idle": rules.idle_timeout,
-        "claims": rules.claims,
-        "pane": rules.pane,
-        "lag": rules.out_of_orderness,
-        "grace": rules.grace,
-        "saved_behind": rules.late_horizon,
-        "hole": rules.hole,
-        "hold": rules.hold,
-        "dedup_horizon": rules.dedup_horizon,
-        "silence_after": rules.silence_after,
-        "forget_after": rules.forget_after,
-        "forget_closed_after": rules.forget_closed_after,
-        "evidence_for": rules.touch,
-        "alarm_share": rules.alarm_share,
-        "max_seams": rules.max_seams,
-        "min_children": rules.min_children,
-        "seam_weights": rules.seam_weights,
-        "alarm_pain_above": voices.alarm_pain_above,
-        "alarm_clear_pain": voices.alarm_clear_pain,
-        "alarm_clear_pain_levels": voices.level_alarm_clear_pain,
-        "concern_trust_below": voices.concern_trust_below,
-        "concern_clear_trust": voices.concern_clear_trust,
-        "curiosity_chaos_above": voices.curiosity_chaos_above,
-        "curiosity_clear_chaos": voices.curiosity_clear_chaos,
-        "celebration_trust_above": voices.celebration_trust_above,
-        "celebration_calm": voices.celebration_wait,
-        "waits": {
-            VoiceName.ALARM: voices.alarm_wait,
-            VoiceName.CONCERN: voices.concern_wait,
-            VoiceName.CURIOSITY: voices.curiosity_wait,
-            VoiceName.CELEBRATION: voices.celebration_wait,
-        },
-    }
 
 
 def _group_offsets(admin: Any, options: KafkaOptions, now: Instant) -> list[Committed]:

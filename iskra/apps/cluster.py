@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from iskra.problems import Problem, Unreachable
 from pipeline.runtime.options import KafkaOptions
@@ -15,6 +16,9 @@ __all__ = ["admin", "client_settings", "consumer", "producer", "require_created"
 TIMEOUT_MS = 10_000
 BOOTSTRAP_MS = 4_000
 """kafka-python's own 30 s are long for somebody who waits at a prompt."""
+_ASK_AGAIN_S = 0.1
+
+_Answer = TypeVar("_Answer")
 
 
 def client_settings(options: KafkaOptions) -> dict[str, Any]:
@@ -108,8 +112,25 @@ def _reaching(options: KafkaOptions) -> Iterator[None]:
 
 def require_created(admin: Any, names: Sequence[str]) -> None:
     """Errors: Problem when one of these topics is not on the cluster, with the command that makes it."""
-    missing = sorted(set(names) - set(admin.list_topics()))
+    missing = sorted(set(names) - set(_answered(admin.list_topics)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         msg = f"the cluster has no topic {missing[0]}{more}: iskra topics apply"
         raise Problem(msg)
+
+
+def _answered(ask: Callable[[], _Answer]) -> _Answer:
+    """What the cluster says; a node that died a moment ago is still among those that are asked, so another is tried.
+
+    Errors: what kafka-python raises, once nobody has answered in the time for a bootstrap.
+    """
+    from kafka import errors
+
+    deadline = time.monotonic() + BOOTSTRAP_MS / 1000
+    while True:
+        try:
+            return ask()
+        except errors.KafkaConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_ASK_AGAIN_S)

@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -19,18 +19,19 @@ from iskra.problems import Problem
 from pipeline.runtime.options import KafkaOptions
 from pipeline.scoring.rules import ScoreRules
 from schemas.topics import planned
-from schemas.types import Instant, Millis, VoiceName
+from schemas.types import Instant, Millis
 
 from .backstage import Backstage
 from .crew import ENTRY, Crew
 from .generator import Speech, speak
 from .ledger import FAULTS, SAMPLES, Limits, Run, Sample, write_run, writing
 from .nemesis import Nemesis
+from .oracle_settings import oracle_settings
 from .publishing import Publisher
 from .schedule import Fault
 from .taps import tap
 
-__all__ = ["SESSION", "WORKERS", "Carried", "Plan", "carry_out", "rules_of"]
+__all__ = ["SESSION", "WORKERS", "Carried", "Plan", "carry_out"]
 
 WORKERS: Final = ("scorer-0", "scorer-1", "rollup-0", "rollup-1", "router-0", "dispatcher-0")
 SESSION: Final[Millis] = 6_000
@@ -153,39 +154,17 @@ def carry_out(
             prefix=kafka.topic_prefix,
             invariants=plan.invariants,
             limits=plan.limits,
-            rules=rules_of(plan),
+            rules=oracle_settings(_rules(plan)),
             counts={"starts of workers": sum(lives.values()), "partitions": plan.partitions},
         ),
     )
     return carried
 
 
-def rules_of(plan: Plan) -> dict[str, Any]:
-    """The oracle's numbers for this plan, by its names: those of the workers, on their clock."""
+def _rules(plan: Plan) -> ScoreRules:
+    """Those the workers are told by their environment."""
     rules = ScoreRules().scaled(plan.clock_divisor) if plan.clock_divisor != 1 else ScoreRules()
-    voices = rules.voices
-    return {
-        "pane": rules.pane,
-        "lag": rules.out_of_orderness,
-        "grace": rules.grace,
-        "saved_behind": rules.late_horizon,
-        "hole": rules.hole,
-        "hold": rules.hold,
-        "dedup_horizon": rules.dedup_horizon,
-        "silence_after": rules.silence_after,
-        "forget_after": rules.forget_after,
-        "forget_closed_after": rules.forget_closed_after,
-        "evidence_for": rules.touch,
-        "celebration_calm": voices.celebration_wait,
-        "waits": {
-            VoiceName.ALARM.value: voices.alarm_wait,
-            VoiceName.CONCERN.value: voices.concern_wait,
-            VoiceName.CURIOSITY.value: voices.curiosity_wait,
-            VoiceName.CELEBRATION.value: voices.celebration_wait,
-        },
-        "emit": "all",
-        "idle": _IDLE_S * 1000,
-    }
+    return replace(rules, emit="all", idle_timeout=_IDLE_S * 1000)
 
 
 class _Loop:
