@@ -33,7 +33,7 @@ from .scoring.repeats import Repeat, RepeatMemory
 from .scoring.rules import ScoreRules
 from .scoring.scores import pain_at, scores_at
 from .scoring.seam_news import SeamKey, SeamNews
-from .scoring.shares import Part
+from .scoring.sums import Part
 from .scoring.triad import Scores
 from .scoring.voices import MUTE, Saying, early_alarm, forget, speak, speak_again, speak_early, undisturbed
 from .scoring.watermark import NEVER, PartitionTime

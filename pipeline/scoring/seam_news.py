@@ -16,7 +16,8 @@ from schemas.wire import PartialWire, ProgressWire
 
 from .connection import ConnectionState
 from .rules import ScoreRules
-from .shares import Part, Place, SeamPane, child_at, early_share, part_of, share_of, sum_up, touched_after
+from .shares import child_at, early_share, part_of, share_of, sum_up, touched_after
+from .sums import Part, Place, SeamPane
 from .watermark import NEVER, PartitionTime
 
 __all__ = ["SeamKey", "SeamNews", "SeamWord"]
@@ -261,7 +262,7 @@ class SeamNews:
     # ---------------------------------------------------------------------------------------------------- privately
 
     def _sum_up(self, key: SeamKey, number: int) -> SeamPane:
-        """Add up all members at the end of a pane, and see who may matter to an early share of the next."""
+        """Add up all members at the end of a pane."""
         members = self._members.get(key, {})
         sums = sum_up(self._place(key), members.values(), number)
         self._sums.setdefault(key, {})[number] = sums

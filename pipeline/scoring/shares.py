@@ -1,263 +1,44 @@
-"""One partition's share of a seam: the partial sums over the connections that are its children here.
+"""One partition's share of a seam: which connections are its children here, what each adds, how it goes on the wire.
 
-Sums are exact, so the order in which connections are looked at plays no part and a revised one is taken out and put
-in again. What several partitions' shares add up to is the roll-up's.
+What they add up to is ``sums``'s, what several partitions' shares add up to the roll-up's.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
 
 from schemas.ids import record_id
-from schemas.types import Instant, Level, Unit, join_subject
+from schemas.types import Instant, Level
 from schemas.wire import GoneWire, PartialContributorWire, PartialWire, PowerTermsWire, WorstChildWire
 
 from .connection import ConnectionState
 from .evidence import mass_of
 from .pain import counting_harms, pain_omega
-from .panes import Grain
 from .rules import ScoreRules
 from .scores import Causes, causes_at, deltas_at, pain_at, scores_at
+from .sums import (
+    EXACT_ONE,
+    FORGOTTEN,
+    NEVER_LAST,
+    NO_EVENTS,
+    NOT_GONE,
+    NOT_OVER,
+    RECOVERED,
+    Last,
+    Part,
+    Place,
+    Ranking,
+    SeamPane,
+    Standing,
+    exact,
+    exact_terms,
+    standing_of,
+)
 from .track import Track
 from .triad import Child, Scores
 
-__all__ = ["Part", "Place", "SeamPane", "child_at", "early_share", "part_of", "share_of", "sum_up", "touched_after"]
-
-NOT_OVER: Final = (False, False, False)
-"""Of a child that raises no voice."""
-
-Standing: TypeAlias = tuple[float, Unit, str]
-"""How bad a child is: −pain and trust, rounded, then the subject. The smallest is the worst."""
-
-_Last: TypeAlias = tuple[Instant | None, Instant | None, Instant | None, Instant | None]
-
-_EXACT_BITS: Final = 256
-_EXACT_ONE: Final = 1 << _EXACT_BITS
-_RANKED: Final = 16
-"""More than are told, so that one may be taken out without a look at all members."""
-_FORGOTTEN: Final = 1
-_RECOVERED: Final = 2
-_NOT_GONE: Final = (0, 0, 0)
-_NO_EVENTS: Final = (0, 0, 0, 0)
-_NEVER: Final = (None, None, None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a share is of and where it is made."""
-
-    seam: str
-    experiment_id: str | None
-    source: int
-    """Our partition."""
-    links: bool
-    """Whether all links are children of the seam."""
-    rules: ScoreRules
-    decay: float
-    power: float
-
-    @property
-    def subject(self) -> str:
-        """The seam's subject."""
-        return join_subject(Level.SEAM, self.seam, self.experiment_id)
-
-    def end(self, number: int) -> Instant:
-        """The end of a pane."""
-        return (number + 1) * self.rules.pane
-
-
-class Part(NamedTuple):
-    """What one connection adds to its seam's share of a closed pane."""
-
-    subject: str
-    child: Child | None
-    """None: it is no child, but left the children with this pane, or is counted because it is a link."""
-    gone: tuple[int, int, int]
-    """Per threshold (pain, chaos, distrust): it was over it one pane earlier and is ``FORGOTTEN`` or ``RECOVERED``."""
-    last: _Last
-    """Of a child: times of its last success, harm, anomaly, failure."""
-    counts: tuple[int, int, int, int]
-    """Events of the pane: all, successes, failures, anomalies."""
-    deltas: Mapping[str, int]
-    causes: Causes | None
-    harms: bool
-    """Whether the causes are harms, else anomalies."""
-
-
-class _Ranking:
-    """The heaviest grains of many, from which one may be taken out again. Mutable."""
-
-    __slots__ = ("cut", "grains")
-
-    def __init__(self, grains: Iterable[Grain] = (), *, cut: bool = False) -> None:
-        self.grains = list(grains)
-        self.cut = cut
-        """Whether lighter ones were left out."""
-
-    def take(self, grain: Grain) -> None:
-        grains = self.grains
-        at = len(grains)
-        while at > 0 and grains[at - 1] < grain:
-            at -= 1
-        grains.insert(at, grain)
-        if len(self.grains) > _RANKED:
-            self.grains.pop()
-            self.cut = True
-
-    def drop(self, grain: Grain) -> None:
-        if grain in self.grains:
-            self.grains.remove(grain)
-
-    def short_of(self, most: int) -> bool:
-        """Whether one that was left out may be missing among the first."""
-        return self.cut and len(self.grains) < most
-
-
-class SeamPane:
-    """What the children of a seam add up to at the end of one closed pane. Mutable, part of the state.
-
-    Terms are kept as whole numbers of 2⁻²⁵⁶, so one connection can be taken out and put in again without a trace:
-    a late event costs its own connection, not all of its seam.
-    """
-
-    __slots__ = (
-        "anomalies",
-        "children",
-        "counts",
-        "deltas",
-        "gone",
-        "harms",
-        "healthy",
-        "last",
-        "over",
-        "stale",
-        "terms",
-        "worst",
-    )
-
-    def __init__(self) -> None:
-        """No child."""
-        self.children = 0
-        self.healthy = 0
-        self.over = [0, 0, 0]
-        self.gone = [0, 0, 0, 0, 0, 0]
-        """Forgotten and recovered, for pain, chaos, distrust."""
-        self.counts = [0, 0, 0, 0]
-        self.deltas: dict[str, int] = {}
-        self.terms = [0] * 8
-        """Pain, pain·Ω, chaos, chaos·Ω, distrust, distrust·Ω, mass of harms, mass of anomalies."""
-        self.last: list[Instant | None] = [None, None, None, None]
-        self.worst: Standing | None = None
-        self.harms = _Ranking()
-        self.anomalies = _Ranking()
-        self.stale = False
-        """An extreme was taken out whose successor is not known: to be filled again from all members."""
-
-    def take(self, part: Part, place: Place) -> None:
-        """Put a connection in."""
-        self._count(part, place, 1)
-        for index, at in enumerate(part.last):
-            if at is not None:
-                known = self.last[index]
-                if known is None or at > known:
-                    self.last[index] = at
-        if part.child is not None:
-            standing = _standing(part.subject, part.child)
-            if self.worst is None or standing < self.worst:
-                self.worst = standing
-        if part.causes is not None:
-            ranking = self.harms if part.harms else self.anomalies
-            for grain in part.causes.grains:
-                ranking.take(grain)
-
-    def swap(self, old: Part | None, new: Part | None, place: Place) -> None:
-        """Put a connection in anew, as it is after a revision."""
-        if old is not None:
-            self._count(old, place, -1)
-            later = (None,) * 4 if new is None else new.last
-            for index, at in enumerate(old.last):
-                after = later[index]
-                if at is not None and at == self.last[index] and (after is None or after < at):
-                    self.stale = True
-            if old.child is not None and _standing(old.subject, old.child) == self.worst:
-                child = None if new is None else new.child
-                if child is None or _standing(old.subject, child) > self.worst:
-                    self.stale = True
-            if old.causes is not None:
-                ranking = self.harms if old.harms else self.anomalies
-                for grain in old.causes.grains:
-                    ranking.drop(grain)
-        if new is not None:
-            self.take(new, place)
-        most = place.rules.contributors
-        if self.harms.short_of(most) or (not self.harms.grains and self.anomalies.short_of(most)):
-            self.stale = True
-
-    def dump(self) -> list[Any]:
-        """Plain values, for the state record."""
-        return [
-            self.children,
-            self.healthy,
-            self.over,
-            self.gone,
-            self.counts,
-            sorted(self.deltas.items()),
-            [f"{term:x}" for term in self.terms],
-            self.last,
-            self.worst,
-            [self.harms.grains, self.harms.cut],
-            [self.anomalies.grains, self.anomalies.cut],
-            self.stale,
-        ]
-
-    @classmethod
-    def load(cls, dumped: list[Any]) -> SeamPane:
-        """The inverse of ``dump``, decoded."""
-        sums = cls()
-        sums.children, sums.healthy, sums.over, sums.gone, sums.counts, deltas, terms, sums.last, worst = dumped[:9]
-        sums.deltas = dict(deltas)
-        sums.terms = [int(term, 16) for term in terms]
-        sums.worst = None if worst is None else (worst[0], worst[1], worst[2])
-        harms, anomalies, sums.stale = dumped[9:]
-        sums.harms = _Ranking((Grain(*grain) for grain in harms[0]), cut=harms[1])
-        sums.anomalies = _Ranking((Grain(*grain) for grain in anomalies[0]), cut=anomalies[1])
-        return sums
-
-    def _count(self, part: Part, place: Place, sign: int) -> None:
-        """Add (1) or take away (−1) what is a sum."""
-        for index, number in enumerate(part.counts):
-            if number:
-                self.counts[index] += sign * number
-        deltas = self.deltas
-        for delta, count in part.deltas.items():
-            rest = deltas.get(delta, 0) + sign * count
-            if rest:
-                deltas[delta] = rest
-            else:
-                del deltas[delta]
-        if part.gone != _NOT_GONE:
-            for index, how in enumerate(part.gone):
-                if how:
-                    self.gone[2 * index + how - 1] += sign
-        child = part.child
-        if child is None:
-            return
-        self.children += sign
-        if child.rounded[2] > place.rules.voices.celebration_trust_above:
-            self.healthy += sign
-        if child.over != NOT_OVER:
-            for index in range(3):
-                self.over[index] += sign * child.over[index]
-        terms = self.terms
-        for index, term in enumerate(exact_terms(child, place.power)):
-            if term:
-                terms[index] += sign * term
-        if part.causes is not None:
-            terms[6] += sign * exact(part.causes.mass)
-            terms[7] += sign * exact(part.causes.anomaly_mass)
+__all__ = ["child_at", "child_of", "early_share", "part_of", "share_of", "sum_up", "touched_after"]
 
 
 def child_of(scores: Scores, rules: ScoreRules) -> Child:
@@ -292,13 +73,15 @@ def part_of(place: Place, state: ConnectionState, number: int) -> Part | None:
     track = state.seams[place.seam]
     before = child_at(state, track, number - 1, rules, decay)
     child = child_at(state, track, number, rules, decay)
-    gone = _NOT_GONE
+    gone = NOT_GONE
     if before is not None and before.over != NOT_OVER:
         gone = _gone(state, before, child, number, place)
     counted = child is not None or (place.links and state.alive_at(number, rules, decay))
     if not counted:
-        return None if gone == _NOT_GONE else Part(state.subject, None, gone, _NEVER, _NO_EVENTS, {}, None, harms=False)
-    last: _Last = _NEVER
+        return (
+            None if gone == NOT_GONE else Part(state.subject, None, gone, NEVER_LAST, NO_EVENTS, {}, None, harms=False)
+        )
+    last: Last = NEVER_LAST
     causes, harms = None, False
     if child is not None:
         past = track.upto(number, rules, decay)
@@ -307,7 +90,7 @@ def part_of(place: Place, state: ConnectionState, number: int) -> Part | None:
             causes = causes_at(track, number, rules)
             harms = _are_harms(causes)
     pane = track.pane(number)
-    counts = _NO_EVENTS if pane is None else (pane.events, pane.successes, pane.failures, pane.anomalies)
+    counts = NO_EVENTS if pane is None else (pane.events, pane.successes, pane.failures, pane.anomalies)
     deltas = deltas_at(track, number, rules)
     return Part(state.subject, child, gone, last, counts, deltas, causes, harms)
 
@@ -360,7 +143,7 @@ def early_share(
     rules, decay = place.rules, place.decay
     children, healthy, over = sums.children, sums.healthy, [0, *sums.over[1:]]
     terms = [0, 0, *sums.terms[2:6], 0, 0]
-    harms, anomalies = _Ranking(), _Ranking()
+    harms, anomalies = Ranking(), Ranking()
     fresh = child_of(Scores(0.0, 0.0, rules.base_rate, 1.0, 1.0, 0.0), rules)
     worst: Standing | None = None
     for state in members:
@@ -385,7 +168,7 @@ def early_share(
                 terms[index] += term
             for grain in causes.grains:
                 (harms if _are_harms(causes) else anomalies).take(grain)
-            standing = _standing(state.subject, child)
+            standing = standing_of(state.subject, child)
             if worst is None or standing < worst:
                 worst = standing
     return _partial(
@@ -414,36 +197,8 @@ def touched_after(track: Track, closed: int) -> bool:
     return False
 
 
-def exact(term: float) -> int:
-    """A term as a whole number of 2⁻²⁵⁶, so that what was added can be taken away; one is a pain of 10⁻⁹."""
-    return int(math.ldexp(term, _EXACT_BITS)) if term else 0
-
-
-def exact_terms(child: Child, power: float) -> tuple[int, int, int, int, int, int]:
-    """x^p and x^p·Ω of pain, chaos and distrust."""
-    pain, chaos, trust, pain_omega, chaos_omega, trust_omega = child.scores
-    hurt = lost = 0.0
-    if pain > 0.0:
-        hurt = pain**power
-    if chaos > 0.0:
-        lost = chaos**power
-    distrust = max(0.0, 1.0 - trust) ** power
-    return (
-        exact(hurt),
-        exact(hurt * pain_omega),
-        exact(lost),
-        exact(lost * chaos_omega),
-        exact(distrust),
-        exact(distrust * trust_omega),
-    )
-
-
 def _are_harms(causes: Causes) -> bool:
     return causes.mass > 0.0 and round(-math.expm1(-causes.mass), 6) > 0.0
-
-
-def _standing(subject: str, child: Child) -> Standing:
-    return (-child.rounded[0], child.rounded[2], subject)
 
 
 def _gone(state: ConnectionState, before: Child, now: Child | None, number: int, place: Place) -> tuple[int, int, int]:
@@ -454,12 +209,12 @@ def _gone(state: ConnectionState, before: Child, now: Child | None, number: int,
         (state.forgotten is not None and state.forgotten <= number)
         or not state.closed_at(number, place.rules, place.decay)
     )
-    how = _FORGOTTEN if forgotten else _RECOVERED
+    how = FORGOTTEN if forgotten else RECOVERED
     pain, chaos, distrust = (how if was[index] and not still[index] else 0 for index in range(3))
     return (pain, chaos, distrust)
 
 
-def _contributors(harms: _Ranking, anomalies: _Ranking, place: Place) -> tuple[PartialContributorWire, ...]:
+def _contributors(harms: Ranking, anomalies: Ranking, place: Place) -> tuple[PartialContributorWire, ...]:
     """The heaviest: harms if there are any, else anomalies."""
     ranking = harms if harms.grains else anomalies
     return tuple(
@@ -488,16 +243,16 @@ def _partial(
     terms: Sequence[int],
     worst: Standing | None,
     contributors: tuple[PartialContributorWire, ...],
-    counts: Sequence[int] = _NO_EVENTS,
+    counts: Sequence[int] = NO_EVENTS,
     deltas: Mapping[str, int] | None = None,
-    last: Sequence[Instant | None] = _NEVER,
+    last: Sequence[Instant | None] = NEVER_LAST,
     gone: Sequence[int] = (0,) * 6,
     early: bool = False,
     live: int | None = None,
 ) -> PartialWire:
     end, rules = place.end(number), place.rules
     pain, pain_omega, chaos, chaos_omega, distrust, distrust_omega, mass, anomaly_mass = (
-        term / _EXACT_ONE for term in terms
+        term / EXACT_ONE for term in terms
     )
     last_success, last_harm, last_anomaly, last_failure = last
     return PartialWire(

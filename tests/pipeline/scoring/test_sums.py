@@ -11,7 +11,8 @@ from msgspec import msgpack
 from pipeline.scoring.panes import Grain
 from pipeline.scoring.rules import ScoreRules
 from pipeline.scoring.scores import Causes
-from pipeline.scoring.shares import Part, Place, SeamPane, child_of, share_of
+from pipeline.scoring.shares import child_of, share_of
+from pipeline.scoring.sums import Part, Place, SeamPane
 from pipeline.scoring.triad import Scores
 
 RULES = ScoreRules()
